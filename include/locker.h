@@ -1,0 +1,366 @@
+/*
+ * locker.h - named locks shared by every machine of an etcd cluster
+ *
+ * Made by cbindgen from locker-sys/src; do not edit. To rewrite it: make header
+ *
+ *     locker_client client;
+ *     locker_guard guard;
+ *     locker_error error;
+ *     if (locker_connect("http://127.0.0.1:2379", NULL, &client, &error) != LOCKER_OK ||
+ *         locker_lock(client, "db-migrate", NULL, &guard, &error) != LOCKER_OK)
+ *       die(error.message);
+ *     migrate(locker_guard_token(guard));
+ *     locker_unlock(guard, 0, &error);
+ *     locker_disconnect(client, 0, &error);
+ *
+ * HANDLES    locker_client, locker_guard and locker_watcher are numbers, to copy and compare at
+ *            will. A number is never used twice. Zero, a spent handle and a handle of another kind
+ *            give LOCKER_BAD_HANDLE, never undefined behaviour.
+ * MEMORY     Nothing here is freed by the caller. The library copies what it is given and writes
+ *            only to what it is pointed at. `out` is written only on LOCKER_OK; `error` may be NULL.
+ * THREADS    Every function may be called by any thread at any time. A guard belongs to no thread:
+ *            one may lock and another unlock. Ending a handle wakes those who wait on it.
+ * WAITING    `timeout_ms` in milliseconds. 0: for ever where one waits for other people (locker_lock,
+ *            locker_wait, locker_watch_next), the client's timeout_ms where one waits for etcd.
+ *            LOCKER_NO_WAIT: not at all; the work goes on behind the call.
+ * CALLBACKS  Run on a thread of the library, one at a time for each client, in order. A slow one
+ *            delays other callbacks and nothing else: the lease is kept alive. In a callback a call
+ *            that would wait gives LOCKER_BAD_CONTEXT; with LOCKER_NO_WAIT all of them work.
+ * FORK       A child has no threads of the library: there, all calls give LOCKER_BAD_CONTEXT.
+ * VERSIONS   Within one LOCKER_ABI: no function goes or changes; options only grow at the end;
+ *            codes may be added, so test for LOCKER_OK first and keep a default.
+ */
+
+
+#ifndef LOCKER_H
+#define LOCKER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+// The ABI version. A program built with another number must not use this library.
+#define LOCKER_ABI 1
+
+// As a timeout: do not wait at all.
+#define LOCKER_NO_WAIT -1
+
+// The longest lock name, in bytes, without its NUL.
+#define LOCKER_NAME_MAX 255
+
+// The longest value, in bytes, without its NUL.
+#define LOCKER_VALUE_MAX 1023
+
+// The longest reason, in bytes, without its NUL.
+#define LOCKER_REASON_MAX 255
+
+// What a function returns. Treat a number not listed here as a failure.
+enum locker_code
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // It worked.
+  LOCKER_OK = 0,
+  // The wait ended first. Nothing is held.
+  LOCKER_TIMEOUT = 1,
+  // The guard was unlocked, or its client disconnected, while it waited.
+  LOCKER_CANCELLED = 2,
+  // The guard was held and is no longer: its lease ended.
+  LOCKER_LOST = 3,
+  // etcd cannot be reached or has no leader. Trying again may help.
+  LOCKER_UNAVAILABLE = 4,
+  // etcd refused: wrong credentials, or no permission on the key.
+  LOCKER_DENIED = 5,
+  // An argument is wrong; the message says which.
+  LOCKER_INVALID = 6,
+  // The handle is zero, already closed, or of another kind.
+  LOCKER_BAD_HANDLE = 7,
+  // A call that blocks was made inside a callback, or any call after fork().
+  LOCKER_BAD_CONTEXT = 8,
+  // A bug in locker.
+  LOCKER_INTERNAL = 9,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum locker_code locker_code;
+#else
+typedef int32_t locker_code;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// Where a guard stands: WAITING, then HELD and AT_RISK in turn, then ENDED, which is final.
+// Treat a number not listed here as AT_RISK. It is held when HELD or AT_RISK.
+enum locker_state
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // No such guard: never made, or already unlocked.
+  LOCKER_NONE = 0,
+  // In the queue, or on its way there.
+  LOCKER_WAITING = 1,
+  // Held, as far as this process can know. Let locker_guard_token decide what matters.
+  LOCKER_HELD = 2,
+  // Held, but its lease was not renewed for so long that it may soon be lost. Finish, or stop.
+  LOCKER_AT_RISK = 3,
+  // Lost, failed, cancelled or unlocked. Only locker_unlock is of use now.
+  LOCKER_ENDED = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum locker_state locker_state;
+#else
+typedef int32_t locker_state;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// How a lock is held. Treat a number not listed here as LOCKER_EXCLUSIVE.
+enum locker_mode
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // Nobody holds it.
+  LOCKER_FREE = 0,
+  // By one holder at a time.
+  LOCKER_EXCLUSIVE = 1,
+  // By something that is not locker: etcdctl lock, Go's concurrency, a key written by hand.
+  LOCKER_FOREIGN = 15,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum locker_mode locker_mode;
+#else
+typedef int32_t locker_mode;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// Options start with their own size and are otherwise zero for the defaults:
+// `locker_connect_options o = { .struct_size = sizeof o, .ttl_ms = 30000 };`
+// Strings are copied before the call returns. NULL in place of options: all defaults.
+typedef struct locker_connect_options {
+  size_t struct_size;
+  // Put before every key. NULL: "/locker/". Empty: nothing, which is how to share a name with
+  // `etcdctl lock NAME`.
+  const char *prefix;
+  // How long a dead process keeps its locks, at least 2000; rounded up to seconds. 0: 10 seconds.
+  int64_t ttl_ms;
+  // The limit of all that waits for etcd, not for another holder. 0: 5 seconds.
+  int64_t timeout_ms;
+  // An etcd user. NULL: none.
+  const char *username;
+  const char *password;
+  // PEM file of the authorities to trust with https endpoints. NULL: the system's.
+  const char *ca_file;
+  // PEM files of the client's certificate and its key. NULL: none.
+  const char *cert_file;
+  const char *key_file;
+} locker_connect_options;
+
+// A connection to an etcd cluster. Any thread may use it. Zero is never valid.
+typedef struct locker_client {
+  uint64_t id;
+} locker_client;
+
+// Why a call failed. The caller's own memory; nothing to free. Its layout is frozen.
+typedef struct locker_error {
+  // One of locker_code.
+  int32_t code;
+  // The gRPC status when etcd or the transport to it gave one, else 0.
+  int32_t detail;
+  // UTF-8 with a NUL, for people; never parse it.
+  char message[504];
+} locker_error;
+
+// One acquisition of one lock. Any thread may use it. Zero is never valid.
+typedef struct locker_guard {
+  uint64_t id;
+} locker_guard;
+
+// Called when a guard changes state, in order, never with the same state twice running; LOCKER_ENDED
+// is the last call. `error` says why it ended or is at risk, and is NULL when locker_unlock ended it.
+typedef void (*locker_change_fn)(void *user_data,
+                                 struct locker_guard guard,
+                                 locker_state state,
+                                 const struct locker_error *error);
+
+// Called once, after the last callback that got this `user_data` has returned.
+typedef void (*locker_free_fn)(void *user_data);
+
+// As locker_connect_options. The library owns user_data from the call on, even a failed one.
+typedef struct locker_lock_options {
+  size_t struct_size;
+  // What others read with locker_get. NULL: "<host>:<pid>".
+  const char *value;
+  // Why the lock is wanted, shown to those who find it busy. NULL: nothing.
+  const char *reason;
+  // How long to wait for other holders. 0: as long as it takes. LOCKER_NO_WAIT: not at all.
+  int64_t timeout_ms;
+  locker_change_fn on_change;
+  void *user_data;
+  locker_free_fn free_user_data;
+} locker_lock_options;
+
+// Who holds a lock. Copy it freely; nothing to free. Its layout is frozen.
+// All texts are UTF-8 with a NUL, and empty when not known.
+typedef struct locker_info {
+  // The holder's fencing token; 0 when nobody holds the lock.
+  int64_t token;
+  // When the holder asked for the lock, by its own clock, in milliseconds since 1970; 0: not known.
+  int64_t since_ms;
+  // For how long the holder's lease lasts if it is not kept alive from now on; -1: not known, or no lease.
+  int64_t lease_left_ms;
+  // Zero, for what is to come.
+  int64_t reserved[5];
+  // The holder's process on `host`; 0: not known.
+  uint32_t pid;
+  // How many wait behind the holder.
+  uint32_t waiters;
+  // One of locker_mode.
+  int32_t mode;
+  // Zero, for what is to come.
+  int32_t reserved_mode;
+  char name[256];
+  // The machine of the holder.
+  char host[256];
+  // The program of the holder.
+  char program[256];
+  // Why it is held, if the holder said so.
+  char reason[256];
+  // What the holder published; of a foreign holder, the value of its key.
+  char value[1024];
+} locker_info;
+
+// Called when a lock changes hands. Exactly one of `info` and `error` is not NULL;
+// an error is the last call. Both live only until the callback returns.
+typedef void (*locker_event_fn)(void *user_data,
+                                const struct locker_info *info,
+                                const struct locker_error *error);
+
+// As locker_connect_options. The library owns user_data from the call on, even a failed one.
+typedef struct locker_watch_options {
+  size_t struct_size;
+  // NULL: read events with locker_watch_next instead.
+  locker_event_fn on_event;
+  void *user_data;
+  locker_free_fn free_user_data;
+} locker_watch_options;
+
+// A subscription to one lock. Any thread may use it. Zero is never valid.
+typedef struct locker_watcher {
+  uint64_t id;
+} locker_watcher;
+
+// Called for each line of the library's log. Levels: 1 error, 2 warning, 3 info, 4 debug.
+typedef void (*locker_log_fn)(void *user_data, int32_t level, const char *message);
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// The ABI of the library that was loaded. Compare it with LOCKER_ABI.
+uint32_t locker_abi(void);
+
+// The release as text, such as "0.1.0". Static; do not free.
+const char *locker_version(void);
+
+// A short fixed name for a code, such as "timeout". Static; never NULL, whatever the number.
+const char *locker_code_name(int32_t code);
+
+// How many handles are open. A test that ends with more than 0 has leaked.
+size_t locker_live_handles(void);
+
+// Connects to an etcd cluster. `endpoints` is a comma-separated list of URLs.
+// End the client with locker_disconnect.
+locker_code locker_connect(const char *endpoints,
+                           const struct locker_connect_options *options,
+                           struct locker_client *out,
+                           struct locker_error *error);
+
+// Ends a client, its guards and its watchers, and waits for etcd to confirm.
+// The handle is spent even if this fails; then the locks end with their lease.
+locker_code locker_disconnect(struct locker_client client,
+                              int64_t timeout_ms,
+                              struct locker_error *error);
+
+// Acquires the lock `name`, first come first served. End the guard with locker_unlock.
+// Two guards for one name exclude each other, also within one client and one thread.
+locker_code locker_lock(struct locker_client client,
+                        const char *name,
+                        const struct locker_lock_options *options,
+                        struct locker_guard *out,
+                        struct locker_error *error);
+
+// As locker_lock without the wait: returns a guard in LOCKER_WAITING, for on_change,
+// locker_wait or locker_unlock. When options->timeout_ms ends first, the guard ends with LOCKER_TIMEOUT.
+locker_code locker_lock_start(struct locker_client client,
+                              const char *name,
+                              const struct locker_lock_options *options,
+                              struct locker_guard *out,
+                              struct locker_error *error);
+
+// Waits until a guard is held. LOCKER_TIMEOUT leaves it in the queue.
+locker_code locker_wait(struct locker_guard guard, int64_t timeout_ms, struct locker_error *error);
+
+// Ends a guard whatever its state: takes it out of the queue, or releases the lock and waits for
+// etcd to confirm. LOCKER_LOST says the lock was lost before. The handle is spent in any case.
+locker_code locker_unlock(struct locker_guard guard,
+                          int64_t timeout_ms,
+                          struct locker_error *error);
+
+// The state of a guard, from memory. LOCKER_NONE for a stale handle.
+locker_state locker_guard_state(struct locker_guard guard);
+
+// The fencing token of a guard that is held, else 0. Each holder of a name gets a greater one:
+// have what the lock protects refuse a token lower than one it has seen.
+int64_t locker_guard_token(struct locker_guard guard);
+
+// For how long a held guard stays held if etcd stops answering now, else 0.
+int64_t locker_guard_remaining_ms(struct locker_guard guard);
+
+// From memory: of a held guard what locker_get would say of it; of one that waits, or that ended
+// waiting, who held the lock when last heard of (token 0 when not known).
+locker_code locker_guard_info(struct locker_guard guard,
+                              struct locker_info *out,
+                              struct locker_error *error);
+
+// Reads who holds the lock `name`. A token of 0 says nobody does.
+locker_code locker_get(struct locker_client client,
+                       const char *name,
+                       int64_t timeout_ms,
+                       struct locker_info *out,
+                       struct locker_error *error);
+
+// Subscribes to the lock `name`: the present holder, then each change. End it with locker_unwatch.
+locker_code locker_watch(struct locker_client client,
+                         const char *name,
+                         const struct locker_watch_options *options,
+                         struct locker_watcher *out,
+                         struct locker_error *error);
+
+// Waits for the next event of a watcher made without on_event.
+locker_code locker_watch_next(struct locker_watcher watcher,
+                              int64_t timeout_ms,
+                              struct locker_info *out,
+                              struct locker_error *error);
+
+// Ends a watcher and waits for its running callback. After this no callback runs;
+// called from that very callback it does not wait, and no further one runs.
+locker_code locker_unwatch(struct locker_watcher watcher,
+                           int64_t timeout_ms,
+                           struct locker_error *error);
+
+// Sends the library's log to `log`, up to `level`; NULL turns it off, which is the default.
+void locker_set_log(int32_t level,
+                    locker_log_fn log,
+                    void *user_data,
+                    locker_free_fn free_user_data);
+
+// Disconnects every client and stops the library's threads, for tests and before dlclose.
+void locker_shutdown(int64_t timeout_ms);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* LOCKER_H */

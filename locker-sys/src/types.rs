@@ -1,0 +1,245 @@
+use crate::boundary::{Fail, Input};
+use std::ffi::{c_char, c_void, CStr};
+
+/// The ABI version. A program built with another number must not use this library.
+pub const LOCKER_ABI: u32 = 1;
+/// As a timeout: do not wait at all.
+pub const LOCKER_NO_WAIT: i64 = -1;
+/// The longest lock name, in bytes, without its NUL.
+pub const LOCKER_NAME_MAX: usize = 255;
+/// The longest value, in bytes, without its NUL.
+pub const LOCKER_VALUE_MAX: usize = 1023;
+/// The longest reason, in bytes, without its NUL.
+pub const LOCKER_REASON_MAX: usize = 255;
+
+/// What a function returns. Treat a number not listed here as a failure.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum locker_code {
+    /// It worked.
+    LOCKER_OK = 0,
+    /// The wait ended first. Nothing is held.
+    LOCKER_TIMEOUT = 1,
+    /// The guard was unlocked, or its client disconnected, while it waited.
+    LOCKER_CANCELLED = 2,
+    /// The guard was held and is no longer: its lease ended.
+    LOCKER_LOST = 3,
+    /// etcd cannot be reached or has no leader. Trying again may help.
+    LOCKER_UNAVAILABLE = 4,
+    /// etcd refused: wrong credentials, or no permission on the key.
+    LOCKER_DENIED = 5,
+    /// An argument is wrong; the message says which.
+    LOCKER_INVALID = 6,
+    /// The handle is zero, already closed, or of another kind.
+    LOCKER_BAD_HANDLE = 7,
+    /// A call that blocks was made inside a callback, or any call after fork().
+    LOCKER_BAD_CONTEXT = 8,
+    /// A bug in locker.
+    LOCKER_INTERNAL = 9,
+}
+
+/// Where a guard stands: WAITING, then HELD and AT_RISK in turn, then ENDED, which is final.
+/// Treat a number not listed here as AT_RISK. It is held when HELD or AT_RISK.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum locker_state {
+    /// No such guard: never made, or already unlocked.
+    LOCKER_NONE = 0,
+    /// In the queue, or on its way there.
+    LOCKER_WAITING = 1,
+    /// Held, as far as this process can know. Let locker_guard_token decide what matters.
+    LOCKER_HELD = 2,
+    /// Held, but its lease was not renewed for so long that it may soon be lost. Finish, or stop.
+    LOCKER_AT_RISK = 3,
+    /// Lost, failed, cancelled or unlocked. Only locker_unlock is of use now.
+    LOCKER_ENDED = 4,
+}
+
+/// How a lock is held. Treat a number not listed here as LOCKER_EXCLUSIVE.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum locker_mode {
+    /// Nobody holds it.
+    LOCKER_FREE = 0,
+    /// By one holder at a time.
+    LOCKER_EXCLUSIVE = 1,
+    /// By something that is not locker: etcdctl lock, Go's concurrency, a key written by hand.
+    LOCKER_FOREIGN = 15,
+}
+
+/// A connection to an etcd cluster. Any thread may use it. Zero is never valid.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct locker_client {
+    pub id: u64,
+}
+
+/// One acquisition of one lock. Any thread may use it. Zero is never valid.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct locker_guard {
+    pub id: u64,
+}
+
+/// A subscription to one lock. Any thread may use it. Zero is never valid.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct locker_watcher {
+    pub id: u64,
+}
+
+/// Why a call failed. The caller's own memory; nothing to free. Its layout is frozen.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct locker_error {
+    /// One of locker_code.
+    pub code: i32,
+    /// The gRPC status when etcd or the transport to it gave one, else 0.
+    pub detail: i32,
+    /// UTF-8 with a NUL, for people; never parse it.
+    pub message: [c_char; 504],
+}
+
+/// Who holds a lock. Copy it freely; nothing to free. Its layout is frozen.
+/// All texts are UTF-8 with a NUL, and empty when not known.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct locker_info {
+    /// The holder's fencing token; 0 when nobody holds the lock.
+    pub token: i64,
+    /// When the holder asked for the lock, by its own clock, in milliseconds since 1970; 0: not known.
+    pub since_ms: i64,
+    /// For how long the holder's lease lasts if it is not kept alive from now on; -1: not known, or no lease.
+    pub lease_left_ms: i64,
+    /// Zero, for what is to come.
+    pub reserved: [i64; 5],
+    /// The holder's process on `host`; 0: not known.
+    pub pid: u32,
+    /// How many wait behind the holder.
+    pub waiters: u32,
+    /// One of locker_mode.
+    pub mode: i32,
+    /// Zero, for what is to come.
+    pub reserved_mode: i32,
+    pub name: [c_char; 256],
+    /// The machine of the holder.
+    pub host: [c_char; 256],
+    /// The program of the holder.
+    pub program: [c_char; 256],
+    /// Why it is held, if the holder said so.
+    pub reason: [c_char; 256],
+    /// What the holder published; of a foreign holder, the value of its key.
+    pub value: [c_char; 1024],
+}
+
+/// Called when a guard changes state, in order, never with the same state twice running; LOCKER_ENDED
+/// is the last call. `error` says why it ended or is at risk, and is NULL when locker_unlock ended it.
+pub type locker_change_fn = Option<
+    unsafe extern "C" fn(
+        user_data: *mut c_void,
+        guard: locker_guard,
+        state: locker_state,
+        error: *const locker_error,
+    ),
+>;
+
+/// Called when a lock changes hands. Exactly one of `info` and `error` is not NULL;
+/// an error is the last call. Both live only until the callback returns.
+pub type locker_event_fn = Option<
+    unsafe extern "C" fn(
+        user_data: *mut c_void,
+        info: *const locker_info,
+        error: *const locker_error,
+    ),
+>;
+
+/// Called for each line of the library's log. Levels: 1 error, 2 warning, 3 info, 4 debug.
+pub type locker_log_fn =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
+
+/// Called once, after the last callback that got this `user_data` has returned.
+pub type locker_free_fn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
+
+/// Options start with their own size and are otherwise zero for the defaults:
+/// `locker_connect_options o = { .struct_size = sizeof o, .ttl_ms = 30000 };`
+/// Strings are copied before the call returns. NULL in place of options: all defaults.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct locker_connect_options {
+    pub struct_size: usize,
+    /// Put before every key. NULL: "/locker/". Empty: nothing, which is how to share a name with
+    /// `etcdctl lock NAME`.
+    pub prefix: *const c_char,
+    /// How long a dead process keeps its locks, at least 2000; rounded up to seconds. 0: 10 seconds.
+    pub ttl_ms: i64,
+    /// The limit of all that waits for etcd, not for another holder. 0: 5 seconds.
+    pub timeout_ms: i64,
+    /// An etcd user. NULL: none.
+    pub username: *const c_char,
+    pub password: *const c_char,
+    /// PEM file of the authorities to trust with https endpoints. NULL: the system's.
+    pub ca_file: *const c_char,
+    /// PEM files of the client's certificate and its key. NULL: none.
+    pub cert_file: *const c_char,
+    pub key_file: *const c_char,
+}
+
+/// As locker_connect_options. The library owns user_data from the call on, even a failed one.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct locker_lock_options {
+    pub struct_size: usize,
+    /// What others read with locker_get. NULL: "<host>:<pid>".
+    pub value: *const c_char,
+    /// Why the lock is wanted, shown to those who find it busy. NULL: nothing.
+    pub reason: *const c_char,
+    /// How long to wait for other holders. 0: as long as it takes. LOCKER_NO_WAIT: not at all.
+    pub timeout_ms: i64,
+    pub on_change: locker_change_fn,
+    pub user_data: *mut c_void,
+    pub free_user_data: locker_free_fn,
+}
+
+/// As locker_connect_options. The library owns user_data from the call on, even a failed one.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct locker_watch_options {
+    pub struct_size: usize,
+    /// NULL: read events with locker_watch_next instead.
+    pub on_event: locker_event_fn,
+    pub user_data: *mut c_void,
+    pub free_user_data: locker_free_fn,
+}
+
+unsafe impl Input for locker_connect_options {}
+unsafe impl Input for locker_lock_options {}
+unsafe impl Input for locker_watch_options {}
+
+pub fn code_name(code: i32) -> &'static CStr {
+    const NAMES: [&CStr; 10] = [
+        c"ok", c"timeout", c"cancelled", c"lost", c"unavailable", c"denied",
+        c"invalid", c"bad handle", c"bad context", c"internal",
+    ];
+    NAMES.get(code as usize).copied().unwrap_or(c"unknown")
+}
+
+pub fn fill(buffer: &mut [c_char], text: &str) {
+    let mut end = text.len().min(buffer.len() - 1);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    buffer.fill(0);
+    for (to, from) in buffer.iter_mut().zip(&text.as_bytes()[..end]) {
+        *to = *from as c_char;
+    }
+}
+
+impl Fail {
+    pub fn write(&self, error: *mut locker_error) {
+        if let Some(error) = unsafe { error.as_mut() } {
+            error.code = self.code as i32;
+            error.detail = 0;
+            fill(&mut error.message, &self.message);
+        }
+    }
+}
