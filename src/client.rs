@@ -1,14 +1,31 @@
 //! A connection to an etcd cluster.
 
-use crate::{Guard, Info, Lock, Result, Watcher};
+use crate::clock::MachineClock;
+use crate::context::{Context, Identity};
+use crate::etcd::{Access, Cluster};
+use crate::key::Keys;
+use crate::queue::Queue;
+use crate::store::{Fault, Range, Store};
+use crate::{Error, ErrorKind, Guard, Info, Lock, Result, Watcher};
+use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
-/// A connection to an etcd cluster. Cloning it is cheap and shares the connection.
-#[derive(Clone, Debug)]
-pub struct Client {}
+/// The shortest time to live that etcd grants with its default election timeout of 1 s.
+const LEAST_TTL: Duration = Duration::from_secs(2);
+/// Longer than anybody means.
+const ABSURD: Duration = Duration::from_secs(365 * 86_400);
+
+/// A connection to an etcd cluster. Cloning it is cheap and shares the connection. When the last clone and the last
+/// guard have gone, its lease is revoked behind; [`disconnect`](Client::disconnect) waits for that.
+#[derive(Clone)]
+pub struct Client {
+    context: Arc<Context>,
+}
 
 impl Client {
     /// Connects to the cluster at `endpoints`, a comma-separated list of URLs such as `http://127.0.0.1:2379`.
@@ -22,63 +39,71 @@ impl Client {
             prefix: "/locker/".into(),
             ttl: Duration::from_secs(10),
             timeout: Duration::from_secs(5),
-            user: None,
-            ca_file: None,
-            cert_file: None,
-            key_file: None,
+            program: None,
+            access: Access::default(),
         }
     }
 
     /// Acquires the lock `name`, first come first served: add options, then await it.
     pub fn lock(&self, name: impl Into<String>) -> Lock {
-        let _ = name;
-        todo!()
+        Lock::new(self.context.clone(), name.into())
     }
 
-    /// Acquires the lock if nobody holds it; `None` if somebody does. Nothing is left in the queue then.
+    /// Acquires the lock if nobody holds it; `None` if somebody does. Nothing has been in the queue then.
     pub async fn try_lock(&self, name: impl Into<String>) -> Result<Option<Guard>> {
-        let _ = name;
-        todo!()
+        match self.lock(name).timeout(Duration::ZERO).await {
+            Ok(guard) => Ok(Some(guard)),
+            Err(error) if error.kind() == ErrorKind::Timeout => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads who holds the lock `name`. A free lock is an [`Info`] with token 0.
-    pub async fn get(&self, name: impl Into<String>) -> Result<Info> {
-        let _ = name;
-        todo!()
+    pub async fn get(&self, name: impl AsRef<str>) -> Result<Info> {
+        self.queue(name.as_ref())?.holder().await
     }
 
     /// Watches who holds the lock `name`: first the present holder, then each change.
     pub async fn watch(&self, name: impl Into<String>) -> Result<Watcher> {
-        let _ = name;
-        todo!()
+        let name = name.into();
+        let holders = self.queue(&name)?.view().watch(self.context.by()).await?;
+        Ok(Watcher::new(name, holders))
     }
 
     /// Ends all guards and watchers of this client and its lease, and waits until etcd has confirmed it, at most for
     /// the client's timeout. If that fails ([`Unavailable`](crate::ErrorKind::Unavailable)), the locks end with their
     /// lease. Later calls on this client or its clones fail with [`Cancelled`](crate::ErrorKind::Cancelled).
     pub async fn disconnect(&self) -> Result<()> {
-        todo!()
+        self.context.close().await
     }
 
-    /// The limit of one request to etcd, as given to [`Connect::timeout`].
+    /// The limit of what waits for etcd, as given to [`Connect::timeout`].
     pub fn timeout(&self) -> Duration {
-        todo!()
+        self.context.timeout
+    }
+
+    fn queue(&self, name: &str) -> Result<Queue> {
+        self.context.check_open()?;
+        Queue::new(self.context.clone(), name)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").finish_non_exhaustive()
     }
 }
 
 /// A connection to be: add options, then await it.
 #[must_use = "it does nothing until awaited"]
 #[derive(Clone)]
-#[allow(dead_code)]
 pub struct Connect {
     endpoints: String,
     prefix: String,
     ttl: Duration,
     timeout: Duration,
-    user: Option<(String, String)>,
-    ca_file: Option<PathBuf>,
-    cert_file: Option<PathBuf>,
-    key_file: Option<PathBuf>,
+    program: Option<String>,
+    access: Access,
 }
 
 impl Connect {
@@ -103,21 +128,54 @@ impl Connect {
 
     /// Name and password of an etcd user. Default: none.
     pub fn user(mut self, name: impl Into<String>, password: impl Into<String>) -> Self {
-        self.user = Some((name.into(), password.into()));
+        self.access.user = Some((name.into(), password.into()));
         self
     }
 
     /// A PEM file with the certificate authorities to trust, in place of the system's.
     pub fn ca_file(mut self, path: impl Into<PathBuf>) -> Self {
-        self.ca_file = Some(path.into());
+        self.access.ca_file = Some(path.into());
         self
     }
 
-    /// PEM files with the client's certificate chain and its key.
-    pub fn cert_files(mut self, cert: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        self.cert_file = Some(cert.into());
-        self.key_file = Some(key.into());
+    /// A PEM file with the client's certificate chain. It needs a [`key_file`](Connect::key_file).
+    pub fn cert_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.access.cert_file = Some(path.into());
         self
+    }
+
+    /// A PEM file with the key of the [`cert_file`](Connect::cert_file).
+    pub fn key_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.access.key_file = Some(path.into());
+        self
+    }
+
+    /// What others see as [`Info::program`]. Default: the name under which this process was started.
+    pub fn program(mut self, name: impl Into<String>) -> Self {
+        self.program = Some(name.into());
+        self
+    }
+
+    fn check(&self) -> Result<()> {
+        check_time("ttl", self.ttl, LEAST_TTL)?;
+        check_time("timeout", self.timeout, Duration::from_millis(1))?;
+        match &self.access.user {
+            Some((name, _)) if name.is_empty() => Err(Error::invalid("user name is empty")),
+            _ => Ok(()),
+        }
+    }
+
+    async fn connect(self) -> Result<Client> {
+        self.check()?;
+        let keys = Keys::new(self.prefix)?;
+        // etcd counts whole seconds.
+        let ttl = Duration::from_secs(self.ttl.as_secs() + u64::from(self.ttl.subsec_nanos() > 0));
+        let cluster = Cluster::new(&self.endpoints, &self.access, ttl)?;
+        // Whoever may not read under the prefix is told now and not at the first lock.
+        cluster.range(Range::key(keys.probe()), Instant::now() + self.timeout).await.map_err(Fault::into_error)?;
+        let me = Identity::of_this_process(self.program);
+        let context = Context::new(Arc::new(cluster), Arc::new(MachineClock), keys, ttl, self.timeout, me);
+        Ok(Client { context })
     }
 }
 
@@ -126,6 +184,24 @@ impl IntoFuture for Connect {
     type IntoFuture = Pin<Box<dyn Future<Output = Result<Client>> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        todo!()
+        Box::pin(self.connect())
+    }
+}
+
+/// Without the password.
+impl fmt::Debug for Connect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connect")
+            .field("endpoints", &self.endpoints)
+            .field("prefix", &self.prefix)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_time(argument: &str, time: Duration, least: Duration) -> Result<()> {
+    match time {
+        _ if time < least => Err(Error::invalid(format!("{argument} is too short: {time:?} of at least {least:?}"))),
+        _ if time > ABSURD => Err(Error::invalid(format!("{argument} is too long: {time:?} of at most a year"))),
+        _ => Ok(()),
     }
 }

@@ -82,6 +82,12 @@ impl Error {
         Error::new(ErrorKind::Invalid, message)
     }
 
+    /// The same, with `context` before its message.
+    pub(crate) fn prefixed(mut self, context: &str) -> Self {
+        self.0.message = format!("{context}: {}", self.0.message);
+        self
+    }
+
     pub(crate) fn with_grpc_code(mut self, code: i32) -> Self {
         self.0.grpc_code = Some(code);
         self

@@ -1,7 +1,11 @@
 //! One acquisition of one lock.
 
-use crate::{Error, Info, Result};
+use crate::acquisition::{Acquisition, Phase};
+use crate::{Error, ErrorKind, Info, Result};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
+use tokio::time::timeout;
 
 /// Where a [`Guard`] stands. WAITING, then HELD ⇄ AT_RISK, then ENDED; ENDED is final.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -32,8 +36,8 @@ pub struct Change {
     pub state: State,
     /// The fencing token while held, else 0.
     pub token: i64,
-    /// Why: what ended the guard ([`State::Ended`]; `None` when `unlock` did), what put it at risk, or what sent it
-    /// back into the queue ([`State::Waiting`]).
+    /// Why: what ended the guard ([`State::Ended`]; `None` when `unlock` did), what put it at risk, or how it lost its
+    /// place in the queue and had to enter again at the tail ([`State::Waiting`]).
     pub error: Option<Error>,
 }
 
@@ -41,30 +45,38 @@ pub struct Change {
 ///
 /// Every method may be called from any task at any time.
 #[must_use = "dropping a guard unlocks"]
-#[derive(Debug)]
-pub struct Guard {}
+pub struct Guard {
+    acquisition: Arc<Acquisition>,
+    timeout: Duration,
+    /// What `changed` told last.
+    told: Mutex<State>,
+}
 
 impl Guard {
+    pub(crate) fn new(acquisition: Arc<Acquisition>, timeout: Duration) -> Self {
+        Guard { acquisition, timeout, told: Mutex::new(State::Waiting) }
+    }
+
     /// The lock's name.
     pub fn name(&self) -> &str {
-        todo!()
+        self.acquisition.name()
     }
 
     /// The fencing token while held, else 0. Each holder of a name gets a greater one: have what the lock protects
     /// refuse a token lower than one it has seen. It is the create revision of [`key`](Guard::key).
     pub fn token(&self) -> i64 {
-        todo!()
+        self.acquisition.place().map_or(0, |place| place.created)
     }
 
-    /// The key in etcd that holds the lock; empty while there is none.
+    /// The key in etcd that holds the lock; empty while it is not held.
     pub fn key(&self) -> String {
-        todo!()
+        self.acquisition.place().map_or_else(String::new, |place| place.key)
     }
 
     /// Where it stands. Reads the clock in the call: a guard whose time ran out is ENDED here, whatever was or was not
     /// heard from etcd.
     pub fn state(&self) -> State {
-        todo!()
+        self.acquisition.phase().state()
     }
 
     /// Whether the lock is held now, as far as this process can know.
@@ -74,35 +86,64 @@ impl Guard {
 
     /// For how long the lock stays held if etcd stops answering now; zero when it is not held.
     pub fn remaining(&self) -> Duration {
-        todo!()
+        self.acquisition.place().map_or(Duration::ZERO, |place| place.lease.remaining())
     }
 
-    /// What [`Client::get`](crate::Client::get) would say of this guard, from memory.
+    /// From memory: while held, what [`Client::get`](crate::Client::get) would say of this guard; before, or when the
+    /// wait has ended without it, who held the lock when last heard of (token 0: not known).
     pub fn info(&self) -> Info {
-        todo!()
+        match self.acquisition.place() {
+            Some(place) => self.acquisition.record().clone().into_info(self.name(), place.created),
+            None => self.acquisition.holder().unwrap_or_else(|| Info::free(self.name())),
+        }
     }
 
-    /// `Ok` while the lock is held, else why not: `Lost`, `Cancelled`, or the error that ended the wait.
+    /// `Ok` while the lock is held, else why not: `Lost`, `Cancelled`, or the error that ended the wait; `Timeout` while
+    /// it still waits.
     pub fn check(&self) -> Result<()> {
-        todo!()
+        self.acquisition.check()
     }
 
     /// Waits until the lock is held, at most for `limit` (`None`: as long as it takes). A
     /// [`Timeout`](crate::ErrorKind::Timeout) by `limit` leaves the guard in the queue; any other error has ended it.
     pub async fn wait(&self, limit: impl Into<Option<Duration>>) -> Result<()> {
-        let _: Option<Duration> = limit.into();
-        todo!()
+        let mut phases = self.acquisition.phases();
+        let ready = phases.wait_for(|phase| !matches!(phase, Phase::Waiting));
+        let waited = match limit.into() {
+            Some(limit) => timeout(limit, ready).await.is_ok(),
+            None => ready.await.is_ok(),
+        };
+        match waited {
+            true => self.check(),
+            false => Err(self.acquisition.timed_out()),
+        }
     }
 
-    /// The next change of state, in order, never the same twice; `None` after ENDED was told. Callers share one
-    /// sequence: each change goes to one of them. A reader that is slow is told the latest changes; ENDED always.
+    /// The next change of state, in order; `None` after ENDED was told. The same state is never told twice running, but
+    /// WAITING: told again, it says that the place in the queue was lost.
+    ///
+    /// Callers share one sequence: each change goes to one of them. A reader that is slow is told the latest changes;
+    /// ENDED always.
     pub async fn changed(&self) -> Option<Change> {
-        todo!()
+        loop {
+            let change = self.acquisition.changes.next().await?;
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            if *told != change.state || change.state == State::Waiting {
+                *told = change.state;
+                return Some(change);
+            }
+        }
     }
 
-    /// Returns when the lock is no longer held, with the reason: `Lost`, or `Cancelled` after `unlock` or `disconnect`.
+    /// Returns when the guard has ended, with the reason: `Lost`; `Cancelled` after `unlock` or `disconnect`; or the
+    /// error that ended the wait.
     pub async fn lost(&self) -> Error {
-        todo!()
+        let mut phases = self.acquisition.phases();
+        let ended = phases.wait_for(|phase| matches!(phase, Phase::Ended(_))).await;
+        match ended.as_deref() {
+            Ok(Phase::Ended(Some(why))) => why.clone(),
+            _ => self.acquisition.unlocked(),
+        }
     }
 
     /// Ends the guard whatever its state: leaves the queue, or releases the lock, and waits until etcd has confirmed
@@ -112,6 +153,27 @@ impl Guard {
     /// `Unavailable` (etcd has not confirmed: the hold is over here, and the release is tried until the lease has
     /// ended). Dropping the future does not undo it.
     pub async fn unlock(&self) -> Result<()> {
-        todo!()
+        if !self.acquisition.stop() {
+            return Err(self.acquisition.unlocked());
+        }
+        match timeout(self.timeout, self.acquisition.finished()).await {
+            Ok(result) => result,
+            Err(_) => Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("etcd has not confirmed the release of {:?} yet", self.name()),
+            )),
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.acquisition.stop();
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guard").field("name", &self.name()).field("state", &self.state()).finish_non_exhaustive()
     }
 }

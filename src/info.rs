@@ -1,5 +1,7 @@
 //! Who holds a lock, as others see it.
 
+use crate::store::KeyValue;
+use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
 /// Who holds a lock. A token of 0 says that nobody does.
@@ -50,4 +52,145 @@ pub enum Mode {
     Exclusive,
     /// By something that is not locker: `etcdctl lock`, Go's `concurrency`, a key written by hand.
     Foreign,
+}
+
+/// What a client writes into its key: one JSON object. Fields that a later release adds are kept when it is rewritten.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    /// The version of this layout.
+    pub(crate) v: u32,
+    #[serde(default)]
+    pub(crate) value: String,
+    #[serde(default)]
+    pub(crate) host: String,
+    #[serde(default)]
+    pub(crate) pid: u32,
+    #[serde(default)]
+    pub(crate) program: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(crate) reason: String,
+    /// Milliseconds since 1970, when it was asked for.
+    #[serde(default)]
+    pub(crate) since: u64,
+    #[serde(flatten)]
+    pub(crate) unknown: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Record {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a record is strings and numbers")
+    }
+
+    /// Who holds the lock `name` with this record.
+    pub(crate) fn into_info(self, name: &str, token: i64) -> Info {
+        Info {
+            name: name.into(),
+            token,
+            mode: Mode::Exclusive,
+            value: self.value,
+            reason: self.reason,
+            host: self.host,
+            pid: self.pid,
+            program: self.program,
+            since: (self.since > 0).then(|| SystemTime::UNIX_EPOCH + Duration::from_millis(self.since)),
+            ..Info::default()
+        }
+    }
+}
+
+impl Info {
+    /// A lock that nobody holds.
+    pub(crate) fn free(name: &str) -> Self {
+        Info { name: name.into(), ..Info::default() }
+    }
+
+    /// The holder of the lock `name`, from its key.
+    pub(crate) fn of_key(name: &str, kv: &KeyValue) -> Self {
+        match serde_json::from_slice::<Record>(&kv.value) {
+            Ok(record) => record.into_info(name, kv.created),
+            Err(_) => Info {
+                name: name.into(),
+                token: kv.created,
+                mode: Mode::Foreign,
+                value: String::from_utf8_lossy(&kv.value).into_owned(),
+                ..Info::default()
+            },
+        }
+    }
+
+    /// The holder of the lock `name`: that of its oldest key, with as many waiters as there are other keys.
+    pub(crate) fn of_queue(name: &str, oldest: Option<&KeyValue>, count: i64) -> Self {
+        match oldest {
+            Some(kv) => Info { waiters: u32::try_from(count - 1).unwrap_or(0), ..Info::of_key(name, kv) },
+            None => Info::free(name),
+        }
+    }
+
+    /// For messages: `held by node-3 pid 4711 (yum) since 2m, reason "upgrade"`.
+    pub(crate) fn describe_holder(&self) -> String {
+        if self.mode == Mode::Foreign {
+            return "held by something that is not locker".into();
+        }
+        let mut text = format!("held by {} pid {} ({})", self.host, self.pid, self.program);
+        if let Some(age) = self.since.and_then(|since| since.elapsed().ok()) {
+            text += &format!(" since {}", age_text(age));
+        }
+        if !self.reason.is_empty() {
+            text += &format!(", reason {:?}", self.reason);
+        }
+        text
+    }
+}
+
+fn age_text(age: Duration) -> String {
+    match age.as_secs() {
+        seconds @ 0..=119 => format!("{seconds}s"),
+        seconds @ 120..=7199 => format!("{}m", seconds / 60),
+        seconds @ 7200..=172_799 => format!("{}h", seconds / 3600),
+        seconds => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(value: &str) -> KeyValue {
+        KeyValue { key: b"k".to_vec(), value: value.into(), created: 7, modified: 9 }
+    }
+
+    #[test]
+    fn foreign_values_are_shown_as_they_are() {
+        for value in ["", "proposal", "{}", "[1]", "1", r#"{"value":"x"}"#, "{\"v\":"] {
+            let info = Info::of_key("x", &key(value));
+            assert_eq!((info.mode, info.token, info.value.as_str()), (Mode::Foreign, 7, value));
+        }
+        let mut kv = key("");
+        kv.value = vec![0xff, b'a'];
+        assert_eq!(Info::of_key("x", &kv).value, "\u{fffd}a");
+    }
+
+    #[test]
+    fn fields_of_a_later_release_are_kept() {
+        let text = r#"{"v":2,"value":"x","host":"h","pid":1,"program":"p","since":1000,"new":{"a":[1]}}"#;
+        let record: Record = serde_json::from_str(text).unwrap();
+        assert_eq!(String::from_utf8(record.encode()).unwrap(), text);
+        let info = record.into_info("n", 3);
+        assert_eq!(info.since, Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1)));
+        assert_eq!((info.host.as_str(), info.pid, info.mode), ("h", 1, Mode::Exclusive));
+    }
+
+    #[test]
+    fn the_holder_in_words() {
+        let info = Info {
+            host: "node-3".into(),
+            pid: 4711,
+            program: "yum".into(),
+            reason: "up \"grade\"".into(),
+            since: SystemTime::now().checked_sub(Duration::from_secs(130)),
+            mode: Mode::Exclusive,
+            ..Info::default()
+        };
+        assert_eq!(info.describe_holder(), r#"held by node-3 pid 4711 (yum) since 2m, reason "up \"grade\"""#);
+    }
 }

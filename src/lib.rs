@@ -23,11 +23,23 @@
 //! on the runtime in which [`Client::connect`] was awaited.
 #![forbid(unsafe_code)]
 
+mod acquisition;
 mod client;
+mod clock;
+mod context;
+mod epoch;
 mod error;
+mod etcd;
+mod feed;
 mod guard;
+mod holds;
 mod info;
+mod key;
+mod lease;
 mod lock;
+mod queue;
+mod store;
+mod view;
 mod watcher;
 
 pub use client::{Client, Connect};

@@ -1,8 +1,14 @@
 //! An acquisition to be.
 
-use crate::{Guard, Result};
+use crate::acquisition::{Acquisition, Request};
+use crate::context::Context;
+use crate::key::check_text;
+use crate::queue::Queue;
+use crate::{Guard, REASON_MAX, Result, VALUE_MAX};
+use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// An acquisition to be: add options, then await it or [`start`](Lock::start) it.
@@ -10,35 +16,53 @@ use std::time::Duration;
 /// Awaiting it gives a held [`Guard`]. Dropping that future, at any time, leaves the queue: nothing stays behind in
 /// etcd, and no lock is ever held by an acquisition that its caller gave up.
 #[must_use = "it does nothing until awaited or started"]
-pub struct Lock {}
+pub struct Lock {
+    context: Arc<Context>,
+    name: String,
+    value: Option<String>,
+    reason: String,
+    timeout: Option<Duration>,
+}
 
 impl Lock {
-    /// What others read with [`Client::get`](crate::Client::get), at most [`VALUE_MAX`](crate::VALUE_MAX) bytes.
-    /// Default: `<host>:<pid>`.
-    pub fn value(self, value: impl Into<String>) -> Self {
-        let _ = value;
+    pub(crate) fn new(context: Arc<Context>, name: String) -> Self {
+        Lock { context, name, value: None, reason: String::new(), timeout: None }
+    }
+
+    /// What others read with [`Client::get`](crate::Client::get), at most [`VALUE_MAX`] bytes. Default: `<host>:<pid>`.
+    pub fn value(mut self, value: impl Into<String>) -> Self {
+        self.value = Some(value.into());
         self
     }
 
-    /// Why the lock is wanted, shown to those who find it busy; at most [`REASON_MAX`](crate::REASON_MAX) bytes.
-    pub fn reason(self, reason: impl Into<String>) -> Self {
-        let _ = reason;
+    /// Why the lock is wanted, shown to those who find it busy; at most [`REASON_MAX`] bytes.
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = reason.into();
         self
     }
 
     /// How long to wait for other holders. Default: as long as it takes. Zero: not at all; then a busy lock fails with
     /// [`Timeout`](crate::ErrorKind::Timeout) without having been in the queue.
-    pub fn timeout(self, timeout: Duration) -> Self {
-        let _ = timeout;
+    ///
+    /// etcd itself is waited for up to the client's timeout, but no longer than this or one second, whichever is longer;
+    /// that it did not answer is [`Unavailable`](crate::ErrorKind::Unavailable).
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
         self
     }
 
     /// Begins the acquisition and returns its guard at once, in [`State::Waiting`](crate::State::Waiting).
     /// The wait goes on whether anybody looks at the guard or not; a [`timeout`](Lock::timeout) ends it with
-    /// [`Timeout`](crate::ErrorKind::Timeout). Fails only with [`Invalid`](crate::ErrorKind::Invalid) or
-    /// [`Cancelled`](crate::ErrorKind::Cancelled) (the client is disconnected).
+    /// [`Timeout`](crate::ErrorKind::Timeout). Fails only with [`Invalid`](crate::ErrorKind::Invalid).
     pub fn start(self) -> Result<Guard> {
-        todo!()
+        let queue = Queue::new(self.context.clone(), &self.name)?;
+        if let Some(value) = &self.value {
+            check_text("value", value, VALUE_MAX)?;
+        }
+        check_text("reason", &self.reason, REASON_MAX)?;
+        let record = self.context.record(self.value, self.reason);
+        let acquisition = Acquisition::start(queue, Request { record, timeout: self.timeout });
+        Ok(Guard::new(acquisition, self.context.timeout))
     }
 }
 
@@ -47,6 +71,16 @@ impl IntoFuture for Lock {
     type IntoFuture = Pin<Box<dyn Future<Output = Result<Guard>> + Send>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        todo!()
+        Box::pin(async {
+            let guard = self.start()?;
+            guard.wait(None).await?;
+            Ok(guard)
+        })
+    }
+}
+
+impl fmt::Debug for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lock").field("name", &self.name).field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }

@@ -1,7 +1,9 @@
 //! Who holds a lock, each time it changes hands.
 
+use crate::view::Holders;
 use crate::{Info, Result};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// A stream of who holds one lock: first the present holder, then each change. Dropping it ends the watch.
@@ -9,18 +11,25 @@ use std::task::{Context, Poll};
 /// It resumes by itself after a break. When it is read slowly, consecutive states may be merged; the last one never is
 /// lost. An error is the last item.
 #[derive(Debug)]
-pub struct Watcher {}
+pub struct Watcher {
+    name: String,
+    holders: Arc<Holders>,
+}
 
 impl Watcher {
+    pub(crate) fn new(name: String, holders: Arc<Holders>) -> Self {
+        Watcher { name, holders }
+    }
+
     /// The lock's name.
     pub fn name(&self) -> &str {
-        todo!()
+        &self.name
     }
 
     /// The next state; `None` once the watcher has ended (its client disconnected). Cancel safe: a dropped call loses
     /// nothing.
     pub async fn next(&mut self) -> Option<Result<Info>> {
-        std::future::poll_fn(|cx| futures_core::Stream::poll_next(Pin::new(self), cx)).await
+        self.holders.next().await
     }
 }
 
@@ -28,7 +37,6 @@ impl futures_core::Stream for Watcher {
     type Item = Result<Info>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let _ = cx;
-        todo!()
+        self.holders.poll_next(cx)
     }
 }

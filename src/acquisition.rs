@@ -1,0 +1,363 @@
+//! The life of one acquisition: one task that enters the queue, waits, holds, and leaves.
+//!
+//! All that is done to etcd is done here and never in a future that a caller can drop. The [`Guard`](crate::Guard)
+//! reads what this task tells and asks it to stop.
+
+use crate::feed::Feed;
+use crate::info::{Info, Record};
+use crate::lease::Status;
+use crate::queue::{Entered, Lapse, Place, Queue};
+use crate::store::Deleted;
+use crate::{Change, Error, ErrorKind, Result, State};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+use tracing::debug;
+
+/// However short the wait for other holders may be, etcd itself is given this long to answer.
+const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+/// As good as for ever.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) record: Record,
+    /// How long to wait for other holders; `None`: as long as it takes.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// What the guard and the task share.
+#[derive(Debug)]
+pub(crate) struct Acquisition {
+    queue: Queue,
+    request: Request,
+    started: Instant,
+    phase: watch::Sender<Phase>,
+    pub(crate) changes: Feed<Change>,
+    /// Set by the guard: the task is to come to its end.
+    stop: watch::Sender<bool>,
+    /// Set by the task at its end: what `unlock` has to say.
+    finished: watch::Sender<Option<Result<()>>>,
+    /// Who is in the way, as far as known.
+    holder: Mutex<Option<Info>>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Phase {
+    Waiting,
+    Held(Place),
+    /// Why; `None`: unlocked.
+    Ended(Option<Error>),
+}
+
+impl Phase {
+    /// The state now: reads the clock.
+    pub(crate) fn state(&self) -> State {
+        match self {
+            Phase::Waiting => State::Waiting,
+            Phase::Held(place) if place.lease.remaining().is_zero() => State::Ended,
+            Phase::Held(place) if place.lease.at_risk() => State::AtRisk,
+            Phase::Held(_) => State::Held,
+            Phase::Ended(_) => State::Ended,
+        }
+    }
+}
+
+impl Acquisition {
+    /// Starts the task.
+    pub(crate) fn start(queue: Queue, request: Request) -> Arc<Self> {
+        let runtime = queue.context().runtime.clone();
+        let acquisition = Arc::new(Acquisition {
+            queue,
+            request,
+            started: Instant::now(),
+            phase: watch::Sender::new(Phase::Waiting),
+            changes: Feed::new(),
+            stop: watch::Sender::new(false),
+            finished: watch::Sender::new(None),
+            holder: Mutex::new(None),
+        });
+        runtime.spawn(acquisition.clone().live());
+        acquisition
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.queue.name
+    }
+
+    pub(crate) fn record(&self) -> &Record {
+        &self.request.record
+    }
+
+    /// The phase now. One that was asked to stop has ended for its owner, whatever is still to be done in etcd.
+    pub(crate) fn phase(&self) -> Phase {
+        match &*self.phase.borrow() {
+            Phase::Ended(why) => Phase::Ended(why.clone()),
+            _ if *self.stop.borrow() => Phase::Ended(None),
+            phase => phase.clone(),
+        }
+    }
+
+    pub(crate) fn phases(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// Who is in the way, as far as known.
+    pub(crate) fn holder(&self) -> Option<Info> {
+        let seen = self.queue.open_view().and_then(|view| view.holder());
+        seen.filter(Info::held).or_else(|| self.holder.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    /// Asks the task to stop. False if that has been asked before.
+    pub(crate) fn stop(&self) -> bool {
+        self.stop.send_if_modified(|stop| !std::mem::replace(stop, true))
+    }
+
+    /// Waits until nothing of it is left in etcd, or it is known that this cannot be confirmed.
+    pub(crate) async fn finished(&self) -> Result<()> {
+        let mut finished = self.finished.subscribe();
+        let result = finished.wait_for(Option::is_some).await.expect("the sender lives in self");
+        result.clone().expect("waited for")
+    }
+
+    async fn live(self: Arc<Self>) {
+        let result = match self.acquire().await {
+            Some(place) => self.hold(place).await,
+            None => self.end_of_wait(),
+        };
+        self.finished.send_replace(Some(result));
+    }
+
+    /// What `unlock` says of a wait that has ended: that nothing is held, which is what it is for.
+    fn end_of_wait(&self) -> Result<()> {
+        match &*self.phase.borrow() {
+            Phase::Ended(Some(why)) if why.kind() == ErrorKind::Cancelled => Err(why.clone()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Enters and waits until the lock is held; enters again if the place is lost. `None`: it has ended.
+    async fn acquire(&self) -> Option<Place> {
+        let mut had_place = false;
+        loop {
+            let (place, first) = self.enter(had_place).await?;
+            if first {
+                return Some(place);
+            }
+            had_place = true;
+            match self.wait(&place).await? {
+                Ok(()) => return Some(place),
+                Err(lapse) => {
+                    debug!(name = self.name(), reason = %lapse, "lost the place in the queue");
+                    self.tell(Phase::Waiting, Some(lapse));
+                }
+            }
+        }
+    }
+
+    /// Enters the queue. Says whether it holds at once.
+    ///
+    /// The first time etcd has to answer in the client's time limit. Once there was a place, only this acquisition's
+    /// own limit counts.
+    async fn enter(&self, had_place: bool) -> Option<(Place, bool)> {
+        loop {
+            let by = if had_place { self.queue.context().by() } else { self.first_answer_by() };
+            let mut entering = pin!(self.enter_once(by));
+            let entered = tokio::select! {
+                entered = &mut entering => entered,
+                why = self.interruption(had_place) => {
+                    self.end(why);
+                    // It may still have come to a place.
+                    if let Ok(Entered::First(place) | Entered::Behind(place, _)) = entering.await {
+                        let _ = self.queue.leave(&place).await;
+                    }
+                    return None;
+                }
+            };
+            match entered {
+                Ok(Entered::First(place)) => return Some((place, true)),
+                Ok(Entered::Behind(place, holder)) => {
+                    self.set_holder(holder);
+                    return Some((place, false));
+                }
+                Ok(Entered::Busy(holder)) => {
+                    self.set_holder(holder);
+                    self.end(Some(self.timed_out()));
+                    return None;
+                }
+                Err(error) if had_place && error.kind() == ErrorKind::Unavailable => (),
+                Err(error) => {
+                    self.end(Some(error));
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Enters with the lease there is, or with a new one if that turns out to be gone.
+    async fn enter_once(&self, by: Instant) -> Result<Entered> {
+        let only_if_free = self.request.timeout == Some(Duration::ZERO);
+        loop {
+            let lease = self.queue.lease(by).await?;
+            match self.queue.enter(&lease, self.request.record.encode(), only_if_free, by).await {
+                Ok(entered) => return Ok(entered),
+                Err(Lapse::Failed(error)) => return Err(error),
+                Err(Lapse::Gone(error)) if Instant::now() >= by => return Err(error),
+                Err(Lapse::Gone(_)) => (),
+            }
+        }
+    }
+
+    /// Waits for the turn of a place. `Some(Err)`: the place is gone, and one may enter again. `None`: it has ended.
+    async fn wait(&self, place: &Place) -> Option<Result<()>> {
+        let why = tokio::select! {
+            turn = self.queue.turn(place) => match turn {
+                Ok(()) => return Some(Ok(())),
+                Err(Lapse::Gone(error)) if error.kind() != ErrorKind::Cancelled => return Some(Err(error)),
+                Err(Lapse::Gone(error) | Lapse::Failed(error)) => Some(error),
+            },
+            why = self.interruption(true) => why,
+        };
+        self.end(why);
+        let _ = self.queue.leave(place).await;
+        None
+    }
+
+    /// Holds until it is unlocked or lost. Gives what `unlock` has to say.
+    async fn hold(&self, place: Place) -> Result<()> {
+        let mut status = place.lease.status();
+        status.mark_changed();
+        self.tell(Phase::Held(place.clone()), None);
+        let lost = {
+            let mut deleted = pin!(self.queue.deleted(&place));
+            let mut stopped = pin!(self.stopped());
+            loop {
+                tokio::select! {
+                    () = &mut stopped => break None,
+                    error = &mut deleted => break Some(error),
+                    _ = status.changed() => if let Some(error) = self.look_at(&mut status) { break Some(error) },
+                }
+            }
+        };
+        self.end(lost.clone());
+        match lost {
+            Some(error) => Err(error),
+            None => self.release(&place).await,
+        }
+    }
+
+    /// Tells what the lease's status means for this hold. `Some`: its end.
+    fn look_at(&self, status: &mut watch::Receiver<Status>) -> Option<Error> {
+        let status = status.borrow_and_update().clone();
+        match status {
+            Status::Ended(error) => return Some(error),
+            Status::AtRisk(error) => self.changes.push(self.change(State::AtRisk, Some(error))),
+            Status::Alive => self.changes.push(self.change(State::Held, None)),
+        }
+        None
+    }
+
+    async fn release(&self, place: &Place) -> Result<()> {
+        match self.queue.leave(place).await? {
+            Deleted::Now | Deleted::Unclear => Ok(()),
+            Deleted::Absent => {
+                Err(Error::new(ErrorKind::Lost, format!("{:?} was lost before it was unlocked", self.name())))
+            }
+        }
+    }
+
+    /// What ends a wait before its time: `None` if the guard does, else the error. With `limited`, also the time limit.
+    async fn interruption(&self, limited: bool) -> Option<Error> {
+        let limit = async {
+            match self.limit() {
+                Some(limit) if limited => sleep_until(limit).await,
+                _ => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.stopped() => None,
+            () = limit => Some(self.timed_out()),
+        }
+    }
+
+    async fn stopped(&self) {
+        let mut stop = self.stop.subscribe();
+        stop.wait_for(|stop| *stop).await.expect("the sender lives in self");
+    }
+
+    pub(crate) fn timed_out(&self) -> Error {
+        let holder = self.holder();
+        let message = match &holder {
+            Some(holder) => format!("{:?} is {}", self.name(), holder.describe_holder()),
+            None => format!("{:?} is held by another", self.name()),
+        };
+        Error::new(ErrorKind::Timeout, message).with_holder(holder)
+    }
+
+    /// Until when to wait for other holders.
+    fn limit(&self) -> Option<Instant> {
+        self.request.timeout.and_then(|timeout| self.started.checked_add(timeout.min(FOR_EVER)))
+    }
+
+    fn first_answer_by(&self) -> Instant {
+        let patience = self.queue.context().timeout;
+        let patience = match self.request.timeout {
+            Some(timeout) if !timeout.is_zero() => patience.min(timeout.max(LEAST_PATIENCE)),
+            _ => patience,
+        };
+        self.started + patience
+    }
+
+    fn set_holder(&self, holder: Info) {
+        *self.holder.lock().unwrap_or_else(PoisonError::into_inner) = Some(holder);
+    }
+
+    /// The state changes before anybody is told.
+    fn tell(&self, phase: Phase, error: Option<Error>) {
+        let (held, state) = (matches!(phase, Phase::Held(_)), phase.state());
+        self.phase.send_replace(phase);
+        // The lease's status, looked at next, tells HELD or AT_RISK.
+        if !held {
+            self.changes.push(self.change(state, error));
+        }
+    }
+
+    fn end(&self, why: Option<Error>) {
+        self.tell(Phase::Ended(why.clone()), why);
+        self.changes.close();
+    }
+
+    fn change(&self, state: State, error: Option<Error>) -> Change {
+        let token = match &*self.phase.borrow() {
+            Phase::Held(place) if state.held() => place.created,
+            _ => 0,
+        };
+        Change { state, token, error }
+    }
+}
+
+impl Acquisition {
+    /// The place while it is held by the clock.
+    pub(crate) fn place(&self) -> Option<Place> {
+        match self.phase() {
+            Phase::Held(place) if !place.lease.remaining().is_zero() => Some(place),
+            _ => None,
+        }
+    }
+
+    /// `Ok` while held; else why not, of what was held or waited for.
+    pub(crate) fn check(&self) -> Result<()> {
+        match self.phase() {
+            Phase::Held(place) => place.lease.ended().map_or(Ok(()), Err),
+            Phase::Waiting => Err(Error::new(ErrorKind::Timeout, format!("{:?} is not held yet", self.name()))),
+            Phase::Ended(why) => Err(why.unwrap_or_else(|| self.unlocked())),
+        }
+    }
+
+    pub(crate) fn unlocked(&self) -> Error {
+        Error::new(ErrorKind::Cancelled, format!("{:?} was unlocked", self.name()))
+    }
+}

@@ -1,0 +1,119 @@
+//! What all parts of one client share.
+
+use crate::clock::Clock;
+use crate::info::Record;
+use crate::key::Keys;
+use crate::lease::Leases;
+use crate::store::Store;
+use crate::view::Views;
+use crate::{Error, ErrorKind, Result};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+use tokio::runtime::Handle;
+use tokio::time::Instant;
+
+/// A client's insides. Its lease is revoked when the last one who holds it goes.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) keys: Keys,
+    pub(crate) timeout: Duration,
+    pub(crate) leases: Arc<Leases>,
+    pub(crate) views: Arc<Views>,
+    pub(crate) runtime: Handle,
+    me: Identity,
+}
+
+/// Who we are to those who find a lock busy.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) host: String,
+    pub(crate) pid: u32,
+    pub(crate) program: String,
+}
+
+impl Context {
+    /// Must be called within the runtime on which the client will live.
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        keys: Keys,
+        ttl: Duration,
+        timeout: Duration,
+        me: Identity,
+    ) -> Arc<Self> {
+        let runtime = Handle::current();
+        let leases = Leases::new(store.clone(), clock, keys.clone(), ttl, timeout, runtime.clone());
+        let views = Views::new(store.clone(), runtime.clone());
+        Arc::new(Context { store, keys, timeout, leases, views, runtime, me })
+    }
+
+    /// When a request to etcd that is made now has to be answered.
+    pub(crate) fn by(&self) -> Instant {
+        Instant::now() + self.timeout
+    }
+
+    /// What a key of ours says.
+    pub(crate) fn record(&self, value: Option<String>, reason: String) -> Record {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Record {
+            v: 1,
+            value: value.unwrap_or_else(|| format!("{}:{}", self.me.host, self.me.pid)),
+            host: self.me.host.clone(),
+            pid: self.me.pid,
+            program: self.me.program.clone(),
+            reason,
+            since: since.as_millis() as u64,
+            unknown: Default::default(),
+        }
+    }
+
+    /// Fails with `Cancelled` after `close`.
+    pub(crate) fn check_open(&self) -> Result<()> {
+        self.leases.check_open()
+    }
+
+    /// Ends everything here, and waits until etcd has confirmed the end of the lease.
+    pub(crate) async fn close(&self) -> Result<()> {
+        self.views.close();
+        match self.leases.close(disconnected()) {
+            Some(lease) => self.store.revoke(lease, self.by()).await.map_err(|fault| fault.into_error()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Context {
+    fn drop(&mut self) {
+        if let Some(lease) = self.leases.close(disconnected()) {
+            self.leases.abandon(lease);
+        }
+    }
+}
+
+fn disconnected() -> Error {
+    Error::new(ErrorKind::Cancelled, "the client is disconnected")
+}
+
+impl Identity {
+    /// This process. Long names are cut.
+    pub(crate) fn of_this_process(program: Option<String>) -> Self {
+        let uname = rustix::system::uname();
+        Identity {
+            host: cut(uname.nodename().to_string_lossy().into_owned()),
+            pid: std::process::id(),
+            program: cut(program.unwrap_or_else(program_name)),
+        }
+    }
+}
+
+fn program_name() -> String {
+    let path = std::env::args_os().next().unwrap_or_default();
+    std::path::Path::new(&path).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(255));
+    text.retain(|c| c != '\0');
+    text
+}

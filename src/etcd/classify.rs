@@ -1,0 +1,167 @@
+//! What an error of etcd, or of the transport to it, means for the call that got it.
+//!
+//! gRPC codes alone do not say: a connection cut in mid-call is `Unknown`, tonic's own time limit is `Cancelled`, and
+//! etcd uses one code for several things. So the source chain and the message are looked at too.
+
+use crate::{Error, ErrorKind};
+use std::error::Error as StdError;
+use tonic::{Code, Status};
+
+/// What can be done about a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It never reached etcd, or etcd did not take it up. Any call may be tried elsewhere.
+    NotDone,
+    /// It may have been done, or may yet be.
+    Doubt,
+    /// The auth token is no longer good. Get another and try again.
+    TokenStale,
+    /// No permission, wrong credentials, a bad certificate, a bad request: trying again is of no use.
+    Refused,
+    /// The lease is not there.
+    LeaseGone,
+    /// There is such a lease already: an earlier try of ours made it.
+    LeaseExists,
+    /// The history was compacted.
+    Compacted,
+}
+
+/// A failed attempt: what can be done about it, and how to say it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) verdict: Verdict,
+    pub(crate) error: Error,
+}
+
+impl Failure {
+    pub(crate) fn new(verdict: Verdict, kind: ErrorKind, message: impl Into<String>) -> Self {
+        Failure { verdict, error: Error::new(kind, message) }
+    }
+
+    /// An attempt that got no answer within its limit.
+    pub(crate) fn silence(sent: bool) -> Self {
+        let verdict = if sent { Verdict::Doubt } else { Verdict::NotDone };
+        Failure::new(verdict, ErrorKind::Unavailable, "no answer in time")
+    }
+}
+
+pub(crate) fn classify(error: etcd_client::Error) -> Failure {
+    match error {
+        etcd_client::Error::GRpcStatus(status) => classify_status(status),
+        etcd_client::Error::LeaseKeepAliveError(text) if text == "lease not found" => {
+            Failure::new(Verdict::LeaseGone, ErrorKind::Lost, text)
+        }
+        etcd_client::Error::InvalidArgs(_) | etcd_client::Error::InvalidUri(_) => {
+            Failure::new(Verdict::Refused, ErrorKind::Invalid, error.to_string())
+        }
+        // The remaining ones are ends of streams and a channel that cannot be made.
+        _ => Failure::new(Verdict::Doubt, ErrorKind::Unavailable, error.to_string()),
+    }
+}
+
+fn classify_status(status: Status) -> Failure {
+    let (verdict, kind) = judge(&status);
+    let error = Error::new(kind, describe(&status)).with_grpc_code(status.code() as i32).with_source(status);
+    Failure { verdict, error }
+}
+
+fn judge(status: &Status) -> (Verdict, ErrorKind) {
+    let message = status.message();
+    let says = |text: &str| message.contains(text);
+    if let Some(cause) = connect_error(status) {
+        return match cause.contains("certificate") || cause.contains("received fatal alert") {
+            true => (Verdict::Refused, ErrorKind::Denied),
+            false => (Verdict::NotDone, ErrorKind::Unavailable),
+        };
+    }
+    if status.source().is_some() {
+        // Cut while under way. A server that wants a client certificate says so only after the handshake.
+        return match chain(status).contains("received fatal alert") {
+            true => (Verdict::Refused, ErrorKind::Denied),
+            false => (Verdict::Doubt, ErrorKind::Unavailable),
+        };
+    }
+    match status.code() {
+        Code::Unauthenticated => (Verdict::TokenStale, ErrorKind::Denied),
+        Code::InvalidArgument if says("user name is empty") || says("revision of auth store is old") => {
+            (Verdict::TokenStale, ErrorKind::Denied)
+        }
+        Code::InvalidArgument if says("authentication failed") => (Verdict::Refused, ErrorKind::Denied),
+        Code::PermissionDenied => (Verdict::Refused, ErrorKind::Denied),
+        Code::NotFound if says("lease not found") => (Verdict::LeaseGone, ErrorKind::Lost),
+        Code::FailedPrecondition if says("lease already exists") => (Verdict::LeaseExists, ErrorKind::Internal),
+        Code::FailedPrecondition if says("authentication is not enabled") => (Verdict::Refused, ErrorKind::Denied),
+        Code::OutOfRange if says("compacted") => (Verdict::Compacted, ErrorKind::Internal),
+        Code::Unavailable if says("no leader") => (Verdict::NotDone, ErrorKind::Unavailable),
+        Code::ResourceExhausted if says("database space exceeded") => (Verdict::Refused, ErrorKind::Unavailable),
+        Code::ResourceExhausted => (Verdict::NotDone, ErrorKind::Unavailable),
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange | Code::Unimplemented => {
+            (Verdict::Refused, ErrorKind::Internal)
+        }
+        _ => (Verdict::Doubt, ErrorKind::Unavailable),
+    }
+}
+
+/// The text of the failed connection, if there was no connection to send on.
+fn connect_error(status: &Status) -> Option<String> {
+    causes(status).find(|cause| cause.is::<tonic::ConnectError>()).map(chain)
+}
+
+/// What it says, with its causes, for people. Texts that only repeat are left out.
+fn describe(status: &Status) -> String {
+    let mut parts: Vec<String> = vec![status.message().to_string()];
+    for cause in causes(status) {
+        let text = cause.to_string();
+        if !parts.iter().any(|part| part.contains(&text)) {
+            parts.push(text);
+        }
+    }
+    parts.join(": ")
+}
+
+fn chain(error: &(dyn StdError + 'static)) -> String {
+    std::iter::successors(Some(error), |error| (*error).source()).map(|error| format!("{error}; ")).collect()
+}
+
+fn causes(status: &Status) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+    std::iter::successors(status.source(), |error| (*error).source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The statuses of etcd's rpctypes/error.go and of tonic, as they were seen or read there.
+    #[test]
+    fn every_status_we_know_is_told_apart() {
+        use ErrorKind::*;
+        use Verdict::*;
+        for (code, message, expected) in [
+            (Code::Unavailable, "etcdserver: no leader", (NotDone, Unavailable)),
+            (Code::Unavailable, "etcdserver: request timed out", (Doubt, Unavailable)),
+            (Code::Unavailable, "etcdserver: leader changed", (Doubt, Unavailable)),
+            (Code::Unavailable, "etcdserver: server stopped", (Doubt, Unavailable)),
+            (Code::Unknown, "context canceled", (Doubt, Unavailable)),
+            (Code::Cancelled, "Timeout expired", (Doubt, Unavailable)),
+            (Code::ResourceExhausted, "etcdserver: too many requests", (NotDone, Unavailable)),
+            (Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded", (Refused, Unavailable)),
+            (Code::Unauthenticated, "etcdserver: invalid auth token", (TokenStale, Denied)),
+            (Code::InvalidArgument, "etcdserver: user name is empty", (TokenStale, Denied)),
+            (Code::InvalidArgument, "etcdserver: revision of auth store is old", (TokenStale, Denied)),
+            (
+                Code::InvalidArgument,
+                "etcdserver: authentication failed, invalid user ID or password",
+                (Refused, Denied),
+            ),
+            (Code::PermissionDenied, "etcdserver: permission denied", (Refused, Denied)),
+            (Code::FailedPrecondition, "etcdserver: authentication is not enabled", (Refused, Denied)),
+            (Code::NotFound, "etcdserver: requested lease not found", (LeaseGone, Lost)),
+            (Code::FailedPrecondition, "etcdserver: lease already exists", (LeaseExists, Internal)),
+            (Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted", (Compacted, Internal)),
+            (Code::OutOfRange, "etcdserver: too large lease TTL", (Refused, Internal)),
+            (Code::InvalidArgument, "etcdserver: duplicate key given in txn request", (Refused, Internal)),
+        ] {
+            assert_eq!(judge(&Status::new(code, message)), expected, "{code:?} {message}");
+        }
+    }
+}

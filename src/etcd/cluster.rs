@@ -1,0 +1,284 @@
+//! The endpoints together: which one to ask, for how long, and what to do when it does not answer.
+
+use super::classify::{Failure, Verdict, classify};
+use super::convert;
+use super::endpoint::{Access, Endpoint, Stubs};
+use super::stream::{Beats, RunningWatch};
+use crate::store::*;
+use crate::{Error, ErrorKind, Result};
+use etcd_client::{LeaseGrantOptions, LeaseTimeToLiveOptions};
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::debug;
+
+/// The limit of an attempt: so many usual round trips, and at least this long.
+const PATIENCE: (u32, Duration) = (4, Duration::from_millis(300));
+/// The pause before a call is tried again when every endpoint has just failed it: doubled from the first to the last.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
+
+/// An etcd cluster, as a handful of endpoints of which we choose one ourselves: we stay with the one that answers.
+#[derive(Clone, Debug)]
+pub(crate) struct Cluster(Arc<Members>);
+
+#[derive(Debug)]
+struct Members {
+    endpoints: Vec<Arc<Endpoint>>,
+    /// The one we stay with.
+    current: AtomicUsize,
+    /// An attempt takes no longer than this in the first round, so that a lease survives a few of them.
+    longest_first_attempt: Duration,
+}
+
+/// Whether a call may be done twice.
+#[derive(Clone, Copy, PartialEq)]
+enum Repeat {
+    Never,
+    Harmless,
+}
+
+/// An answer, and whether an earlier attempt of the same call had left a doubt.
+struct Answer<T> {
+    value: T,
+    doubted: bool,
+}
+
+impl Cluster {
+    /// `endpoints` is a comma-separated list of URLs; `ttl` that of the leases to come.
+    pub(crate) fn new(endpoints: &str, access: &Access, ttl: Duration) -> Result<Self> {
+        let endpoints = endpoints
+            .split(',')
+            .map(str::trim)
+            .filter(|url| !url.is_empty())
+            .map(|url| Endpoint::new(url, access).map(Arc::new))
+            .collect::<Result<Vec<_>>>()?;
+        if endpoints.is_empty() {
+            return Err(Error::invalid("endpoints is empty"));
+        }
+        // Clients that start together spread over the members.
+        let first = getrandom::u32().unwrap_or(0) as usize % endpoints.len();
+        let longest_first_attempt = (ttl / 6).clamp(PATIENCE.1, Duration::from_secs(1));
+        Ok(Cluster(Arc::new(Members { endpoints, current: AtomicUsize::new(first), longest_first_attempt })))
+    }
+
+    /// The one to ask now: the one we stayed with, unless it is passed over; then the next that is not; when all are,
+    /// the one whose time ends first.
+    pub(super) fn choose(&self) -> Arc<Endpoint> {
+        let count = self.0.endpoints.len();
+        let current = self.0.current.load(Ordering::Relaxed);
+        let in_turn = (0..count).map(|step| (current + step) % count);
+        let chosen = in_turn
+            .clone()
+            .find(|&index| self.0.endpoints[index].ejected_until().is_none())
+            .or_else(|| in_turn.min_by_key(|&index| self.0.endpoints[index].ejected_until()))
+            .unwrap_or(current);
+        self.0.current.store(chosen, Ordering::Relaxed);
+        self.0.endpoints[chosen].clone()
+    }
+
+    /// How long the attempt number `attempt` of a call may take at `endpoint`. It doubles with each round over all
+    /// endpoints: a cluster that is merely slow is waited for.
+    pub(super) fn patience(&self, endpoint: &Endpoint, attempt: usize) -> Duration {
+        let first = (endpoint.round_trip() * PATIENCE.0).clamp(PATIENCE.1, self.0.longest_first_attempt);
+        first * 2u32.saturating_pow((attempt / self.0.endpoints.len()) as u32)
+    }
+
+    /// Tries endpoint after endpoint until `by`.
+    async fn call<T, F>(
+        &self,
+        repeat: Repeat,
+        by: Instant,
+        op: impl Fn(Arc<Endpoint>, Arc<Stubs>) -> F,
+    ) -> Result<Answer<T>, Fault>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let mut doubted = false;
+        let mut pause = PAUSE.0;
+        let mut attempt = 0;
+        loop {
+            let endpoint = self.choose();
+            let limit = by.min(Instant::now() + self.patience(&endpoint, attempt));
+            let failure = match self.attempt(&endpoint, limit, &op).await {
+                Ok(value) => return Ok(Answer { value, doubted }),
+                Err(failure) => failure,
+            };
+            doubted |= failure.verdict == Verdict::Doubt;
+            let again = self.next_attempt_at(attempt, &mut pause);
+            let last = again >= by || failure.verdict == Verdict::Doubt && repeat == Repeat::Never;
+            if let Some(fault) = fault(failure, last, doubted) {
+                return Err(fault);
+            }
+            sleep_until(again).await;
+            attempt += 1;
+        }
+    }
+
+    /// One attempt at one endpoint, and what it teaches about the endpoint.
+    pub(super) async fn attempt<T, F>(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        limit: Instant,
+        op: impl FnOnce(Arc<Endpoint>, Arc<Stubs>) -> F,
+    ) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
+        let begun = Instant::now();
+        let stubs = match timeout_at(limit, endpoint.stubs()).await {
+            Ok(Ok(stubs)) => stubs,
+            Ok(Err(failure)) => return Err(learn(endpoint, failure)),
+            Err(_) => return Err(learn(endpoint, Failure::silence(false))),
+        };
+        let failure = match timeout_at(limit, op(endpoint.clone(), stubs.clone())).await {
+            Ok(Ok(value)) => {
+                endpoint.answered(Some(begun.elapsed()));
+                return Ok(value);
+            }
+            Ok(Err(failure)) => failure,
+            Err(_) => Failure::silence(true),
+        };
+        let failure = learn(endpoint, failure);
+        if failure.verdict == Verdict::TokenStale || endpoint.failures() > 1 {
+            endpoint.renew(&stubs).await;
+        }
+        Err(failure)
+    }
+
+    /// At once while there is an endpoint that has not been tried in this round, else after a pause.
+    fn next_attempt_at(&self, attempt: usize, pause: &mut Duration) -> Instant {
+        if !(attempt + 1).is_multiple_of(self.0.endpoints.len()) {
+            return Instant::now();
+        }
+        let at = Instant::now() + *pause;
+        *pause = PAUSE.1.min(*pause * 2);
+        at
+    }
+}
+
+/// What a failure says of the endpoint: whether it answers, not whether it agrees. The failure then says where it was.
+fn learn(endpoint: &Endpoint, failure: Failure) -> Failure {
+    match failure.verdict {
+        Verdict::NotDone | Verdict::Doubt => endpoint.failed(),
+        _ => endpoint.answered(None),
+    }
+    debug!(endpoint = endpoint.url, verdict = ?failure.verdict, error = %failure.error, "attempt failed");
+    Failure { error: at(endpoint, failure.error), ..failure }
+}
+
+/// What to tell the caller; `None`: to try again.
+fn fault(failure: Failure, last: bool, doubted: bool) -> Option<Fault> {
+    let Failure { verdict, error } = failure;
+    match verdict {
+        Verdict::Refused => Some(Fault::Refused(error)),
+        Verdict::LeaseGone => Some(Fault::LeaseGone),
+        Verdict::Compacted => Some(Fault::Compacted),
+        _ if !last => None,
+        _ if doubted => Some(Fault::Doubt(error)),
+        _ => Some(Fault::NotDone(error)),
+    }
+}
+
+/// Says where it happened.
+fn at(endpoint: &Endpoint, error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Unavailable => error.prefixed(&format!("etcd is unavailable at {}", endpoint.url)),
+        ErrorKind::Denied => error.prefixed(&format!("etcd at {} refused", endpoint.url)),
+        _ => error.prefixed(&format!("etcd at {}", endpoint.url)),
+    }
+}
+
+impl Store for Cluster {
+    fn txn(&self, txn: Txn, by: Instant) -> Pending<'_, TxnReply> {
+        Box::pin(async move {
+            let run = |_, stubs: Arc<Stubs>| {
+                let request = convert::txn(&txn);
+                async move { stubs.kv.clone().txn(request).await.map_err(classify) }
+            };
+            Ok(convert::txn_reply(self.call(Repeat::Never, by, run).await?.value))
+        })
+    }
+
+    fn range(&self, range: Range, by: Instant) -> Pending<'_, RangeReply> {
+        Box::pin(async move {
+            let read = |_, stubs: Arc<Stubs>| {
+                let (key, options) = (range.keys.start().to_string(), convert::get_options(&range));
+                async move { stubs.kv.clone().get(key, Some(options)).await.map_err(classify) }
+            };
+            Ok(convert::range_reply(self.call(Repeat::Harmless, by, read).await?.value))
+        })
+    }
+
+    fn delete(&self, key: String, by: Instant) -> Pending<'_, Deleted> {
+        Box::pin(async move {
+            let delete = |_, stubs: Arc<Stubs>| {
+                let key = key.clone();
+                async move { stubs.kv.clone().delete(key, None).await.map_err(classify) }
+            };
+            let answer = self.call(Repeat::Harmless, by, delete).await?;
+            Ok(match (answer.value.deleted(), answer.doubted) {
+                (0, false) => Deleted::Absent,
+                (0, true) => Deleted::Unclear,
+                _ => Deleted::Now,
+            })
+        })
+    }
+
+    fn grant(&self, lease: i64, ttl: Duration, by: Instant) -> Pending<'_, Duration> {
+        Box::pin(async move {
+            let grant = |_, stubs: Arc<Stubs>| async move {
+                let mut client = stubs.lease.clone();
+                let options = LeaseGrantOptions::new().with_id(lease);
+                match client.grant(ttl.as_secs() as i64, Some(options)).await.map_err(classify) {
+                    Ok(reply) => Ok(reply.ttl()),
+                    // The id is random and ours: an earlier attempt has made it.
+                    Err(failure) if failure.verdict == Verdict::LeaseExists => {
+                        Ok(client.time_to_live(lease, None).await.map_err(classify)?.granted_ttl())
+                    }
+                    Err(failure) => Err(failure),
+                }
+            };
+            let granted = self.call(Repeat::Harmless, by, grant).await?.value;
+            Ok(Duration::from_secs(granted.max(0) as u64))
+        })
+    }
+
+    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Vec<u8>>> {
+        Box::pin(async move {
+            let read = |_, stubs: Arc<Stubs>| async move {
+                let options = LeaseTimeToLiveOptions::new().with_keys();
+                stubs.lease.clone().time_to_live(lease, Some(options)).await.map_err(classify)
+            };
+            let reply = self.call(Repeat::Harmless, by, read).await?.value;
+            match reply.ttl() {
+                ..=-1 => Err(Fault::LeaseGone),
+                _ => Ok(reply.keys().to_vec()),
+            }
+        })
+    }
+
+    fn revoke(&self, lease: i64, by: Instant) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let revoke =
+                |_, stubs: Arc<Stubs>| async move { stubs.lease.clone().revoke(lease).await.map_err(classify) };
+            match self.call(Repeat::Harmless, by, revoke).await {
+                Ok(_) | Err(Fault::LeaseGone) => Ok(()),
+                Err(fault) => Err(fault),
+            }
+        })
+    }
+
+    fn keep_alive(&self, lease: i64) -> Box<dyn KeepAlive> {
+        Box::new(Beats::new(self.clone(), lease))
+    }
+
+    fn watch(&self, keys: KeyRange, from: Option<i64>, by: Instant) -> Pending<'_, Box<dyn Watch>> {
+        Box::pin(async move {
+            let open = |endpoint, stubs| RunningWatch::open(endpoint, stubs, keys.clone(), from);
+            let watch = self.call(Repeat::Harmless, by, open).await?.value;
+            Ok(Box::new(watch) as Box<dyn Watch>)
+        })
+    }
+}

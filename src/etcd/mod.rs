@@ -1,0 +1,14 @@
+//! etcd over the network: the one implementation of [`Store`](crate::store::Store).
+//!
+//! [`etcd_client`] gives the messages; the channel, the choice among endpoints, time limits and retries are ours. Its
+//! own balanced channel fails a fifth of all calls while one endpoint of three is down, and hangs for seconds on one
+//! that swallows packets.
+
+mod classify;
+mod cluster;
+mod convert;
+mod endpoint;
+mod stream;
+
+pub(crate) use cluster::Cluster;
+pub(crate) use endpoint::Access;

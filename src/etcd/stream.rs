@@ -1,0 +1,155 @@
+//! The two streams of etcd: a lease being kept alive, and a watch. Neither reconnects by itself: that is for those who
+//! use them, since only they know from where to go on.
+
+use super::classify::{Failure, Verdict, classify};
+use super::cluster::Cluster;
+use super::convert;
+use super::endpoint::{Endpoint, Stubs};
+use crate::ErrorKind;
+use crate::store::{Event, Fault, KeepAlive, KeyRange, Pending, Watch};
+use etcd_client::{LeaseKeepAliveStream, LeaseKeeper, WatchResponse, WatchStream};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// Beats for one lease. A beat that fails takes its stream with it, so that no stream ever carries two.
+pub(super) struct Beats {
+    cluster: Cluster,
+    lease: i64,
+    open: Option<(Arc<Endpoint>, BeatStream)>,
+}
+
+type BeatStream = (LeaseKeeper, LeaseKeepAliveStream);
+
+impl Beats {
+    pub(super) fn new(cluster: Cluster, lease: i64) -> Self {
+        Beats { cluster, lease, open: None }
+    }
+
+    async fn beat_once(&mut self, by: Instant) -> Result<(), Fault> {
+        let (endpoint, stream) = match self.open.take() {
+            Some((endpoint, stream)) => (endpoint, Some(stream)),
+            None => (self.cluster.choose(), None),
+        };
+        let limit = by.min(Instant::now() + self.cluster.patience(&endpoint, 0));
+        let lease = self.lease;
+        let beat = |_, stubs| beat(lease, stubs, stream);
+        match self.cluster.attempt(&endpoint, limit, beat).await {
+            Ok(stream) => {
+                self.open = Some((endpoint, stream));
+                Ok(())
+            }
+            Err(Failure { verdict: Verdict::LeaseGone, .. }) => Err(Fault::LeaseGone),
+            Err(Failure { verdict: Verdict::Refused, error }) => Err(Fault::Refused(error)),
+            Err(Failure { error, .. }) => Err(Fault::Doubt(error)),
+        }
+    }
+}
+
+impl KeepAlive for Beats {
+    fn beat(&mut self, by: Instant) -> Pending<'_, ()> {
+        Box::pin(self.beat_once(by))
+    }
+}
+
+/// One beat, on the stream that is open or else on a new one, whose first message it is.
+async fn beat(lease: i64, stubs: Arc<Stubs>, stream: Option<BeatStream>) -> Result<BeatStream, Failure> {
+    let Some((mut keeper, mut replies)) = stream else {
+        return stubs.lease.clone().keep_alive(lease).await.map_err(classify);
+    };
+    keeper.keep_alive().await.map_err(classify)?;
+    match replies.message().await.map_err(classify)? {
+        Some(reply) if reply.ttl() > 0 => Ok((keeper, replies)),
+        Some(_) => Err(Failure::new(Verdict::LeaseGone, ErrorKind::Lost, "lease not found")),
+        None => Err(ended()),
+    }
+}
+
+/// A watch that etcd has confirmed to be running.
+pub(super) struct RunningWatch {
+    endpoint: Arc<Endpoint>,
+    stubs: Arc<Stubs>,
+    stream: WatchStream,
+    begun: i64,
+}
+
+impl RunningWatch {
+    pub(super) async fn open(
+        endpoint: Arc<Endpoint>,
+        stubs: Arc<Stubs>,
+        keys: KeyRange,
+        from: Option<i64>,
+    ) -> Result<Self, Failure> {
+        let options = convert::watch_options(&keys, from);
+        let mut stream = stubs.watch.clone().watch(keys.start(), Some(options)).await.map_err(classify)?;
+        loop {
+            let message = stream.message().await.map_err(classify)?.ok_or_else(ended)?;
+            if message.canceled() {
+                return Err(cancelled(&message));
+            }
+            if message.created() {
+                let begun = convert::revision(message.header());
+                return Ok(RunningWatch { endpoint, stubs, stream, begun });
+            }
+        }
+    }
+
+    async fn next_events(&mut self) -> Result<Vec<Event>, Failure> {
+        loop {
+            let message = self.stream.message().await.map_err(classify)?.ok_or_else(ended)?;
+            if message.canceled() {
+                return Err(cancelled(&message));
+            }
+            let events: Vec<_> = message.events().iter().filter_map(convert::event).collect();
+            if !events.is_empty() {
+                return Ok(events);
+            }
+        }
+    }
+}
+
+impl Watch for RunningWatch {
+    fn begun(&self) -> i64 {
+        self.begun
+    }
+
+    fn next(&mut self) -> Pending<'_, Vec<Event>> {
+        Box::pin(async {
+            let failure = match self.next_events().await {
+                Ok(events) => return Ok(events),
+                Err(failure) => failure,
+            };
+            match failure.verdict {
+                Verdict::Compacted => Err(Fault::Compacted),
+                Verdict::Refused => Err(Fault::Refused(failure.error)),
+                verdict => {
+                    if verdict == Verdict::TokenStale {
+                        self.endpoint.renew(&self.stubs).await;
+                    }
+                    Err(Fault::NotDone(failure.error))
+                }
+            }
+        })
+    }
+}
+
+/// What a message says that refuses or ends a watch. It is not an error of the stream.
+fn cancelled(message: &WatchResponse) -> Failure {
+    let reason = message.cancel_reason();
+    match reason {
+        _ if message.compact_revision() != 0 || reason.contains("compacted") => {
+            Failure::new(Verdict::Compacted, ErrorKind::Internal, reason)
+        }
+        _ if reason.contains("permission denied") => Failure::new(Verdict::Refused, ErrorKind::Denied, reason),
+        _ if ["invalid auth token", "user name is empty", "auth store is old"]
+            .iter()
+            .any(|text| reason.contains(text)) =>
+        {
+            Failure::new(Verdict::TokenStale, ErrorKind::Denied, reason)
+        }
+        _ => Failure::new(Verdict::NotDone, ErrorKind::Unavailable, reason),
+    }
+}
+
+fn ended() -> Failure {
+    Failure::new(Verdict::Doubt, ErrorKind::Unavailable, "etcd ended the stream")
+}

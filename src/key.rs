@@ -1,0 +1,124 @@
+//! The layout of keys in etcd. No other file knows it.
+//!
+//! ```text
+//! {prefix}{name}/{lease}-{n}     one acquisition; the lowest create revision under {prefix}{name}/ holds the lock
+//! {prefix}%!/epoch/{lease}       a client's epoch, see epoch.rs
+//! ```
+//!
+//! It is the layout of Go's `clientv3/concurrency`, which looks only at the prefix `{prefix}{name}/` and at create
+//! revisions; so `etcdctl lock`, `etcdctl elect` and every Go program wait in the same queue. In a name `/`, `%` and
+//! control bytes are written `%XX`: no lock lies under another, and no name reaches the bookkeeping under `%!/`.
+
+use crate::{Error, NAME_MAX, Result};
+
+/// The keys of one client.
+#[derive(Clone, Debug)]
+pub(crate) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    /// Fails with `Invalid` if `prefix` cannot be part of a key.
+    pub(crate) fn new(prefix: String) -> Result<Self> {
+        no_nul("prefix", &prefix)?;
+        if prefix.len() > 1024 {
+            return Err(Error::invalid(format!("prefix is too long: {} bytes of at most 1024", prefix.len())));
+        }
+        Ok(Keys { prefix })
+    }
+
+    /// The common start of all keys in the queue of the lock `name`.
+    pub(crate) fn queue(&self, name: &str) -> Result<String> {
+        check_text("name", name, NAME_MAX)?;
+        if name.is_empty() {
+            return Err(Error::invalid("name is empty"));
+        }
+        Ok(format!("{}{}/", self.prefix, encode(name)))
+    }
+
+    /// The key of a client's epoch.
+    pub(crate) fn epoch(&self, lease: i64) -> String {
+        format!("{}%!/epoch/{lease:x}", self.prefix)
+    }
+
+    /// A key that never exists, to ask whether etcd answers and lets us read under the prefix.
+    pub(crate) fn probe(&self) -> String {
+        format!("{}%!/", self.prefix)
+    }
+}
+
+/// The key of acquisition `n` of the client with `lease`, in the queue that starts with `queue`. Never used twice.
+pub(crate) fn place(queue: &str, lease: i64, n: u64) -> String {
+    format!("{queue}{lease:x}-{n}")
+}
+
+/// Refuses text that is too long or that C could not carry.
+pub(crate) fn check_text(argument: &str, text: &str, max: usize) -> Result<()> {
+    no_nul(argument, text)?;
+    match text.len() {
+        length if length > max => {
+            Err(Error::invalid(format!("{argument} is too long: {length} bytes of at most {max}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn no_nul(argument: &str, text: &str) -> Result<()> {
+    match text.find('\0') {
+        Some(at) => Err(Error::invalid(format!("{argument} contains a NUL at byte {at}"))),
+        None => Ok(()),
+    }
+}
+
+fn encode(name: &str) -> String {
+    name.chars().fold(String::with_capacity(name.len()), |mut encoded, c| {
+        match c {
+            '/' | '%' | '\0'..='\x1f' | '\x7f' => encoded.push_str(&format!("%{:02X}", c as u32)),
+            _ => encoded.push(c),
+        }
+        encoded
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ErrorKind;
+
+    fn queue(name: &str) -> Result<String> {
+        Keys::new("/locker/".into()).unwrap().queue(name)
+    }
+
+    #[test]
+    fn plain_names_are_as_etcdctl_writes_them() {
+        let keys = Keys::new(String::new()).unwrap();
+        assert_eq!(keys.queue("db-migrate").unwrap(), "db-migrate/");
+        assert_eq!(place("db-migrate/", 0x694d71ddacfda227, 7), "db-migrate/694d71ddacfda227-7");
+    }
+
+    #[test]
+    fn no_queue_lies_under_another() {
+        let names = ["a", "a/b", "a/", "/", "%", "a%2Fb", "%!", "é", "\n", "a b"];
+        let queues: Vec<_> = names.iter().map(|name| queue(name).unwrap()).collect();
+        for (i, one) in queues.iter().enumerate() {
+            for (j, other) in queues.iter().enumerate() {
+                assert!(i == j || !other.starts_with(one), "{other} lies under {one}");
+            }
+            assert!(!one.starts_with("/locker/%!/"), "{one} is bookkeeping");
+        }
+    }
+
+    #[test]
+    fn bad_names_are_named() {
+        for (name, message) in [
+            ("", "name is empty"),
+            (&"x".repeat(256), "name is too long: 256 bytes of at most 255"),
+            ("a\0b", "name contains a NUL at byte 1"),
+        ] {
+            let error = queue(name).unwrap_err();
+            assert_eq!((error.kind(), error.to_string()), (ErrorKind::Invalid, message.into()));
+        }
+        assert!(queue(&"x".repeat(255)).is_ok());
+        assert!(queue(&"é".repeat(128)).is_err());
+    }
+}

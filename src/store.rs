@@ -1,0 +1,196 @@
+//! What the rest of the core asks of etcd, in as few words as possible.
+//!
+//! A trait, so that tests can put a model of etcd in its place and so that a change of the client library touches one
+//! folder. Its one implementation, over the network, is in `etcd/`.
+
+use crate::Error;
+use std::fmt::Debug;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// An answer to come. It gives up at the instant `by` that the call was given.
+pub(crate) type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
+
+/// Why there is no answer.
+#[derive(Clone, Debug)]
+pub(crate) enum Fault {
+    /// Nobody answered in time, and what was asked has certainly not been done and will not be.
+    NotDone(Error),
+    /// Nobody answered in time, and what was asked may have been done or may yet be done.
+    Doubt(Error),
+    /// etcd refused for good: no permission, a bad argument.
+    Refused(Error),
+    /// The lease that was named is not there (any more).
+    LeaseGone,
+    /// A watch cannot start that far back: the history was compacted.
+    Compacted,
+}
+
+impl Fault {
+    /// The error to show to a caller for whom this is the end.
+    pub(crate) fn into_error(self) -> Error {
+        match self {
+            Fault::NotDone(error) | Fault::Doubt(error) | Fault::Refused(error) => error,
+            Fault::LeaseGone => Error::new(crate::ErrorKind::Lost, "the lease is gone"),
+            Fault::Compacted => Error::new(crate::ErrorKind::Internal, "etcd compacted the history of a watch"),
+        }
+    }
+}
+
+/// etcd, as the core sees it. Every call tries endpoint after endpoint until `by`; what may be done twice without harm
+/// is repeated after a doubt, the rest is not.
+pub(crate) trait Store: Debug + Send + Sync {
+    /// Runs a transaction. After a doubt it is not repeated.
+    fn txn(&self, txn: Txn, by: Instant) -> Pending<'_, TxnReply>;
+    /// Reads keys.
+    fn range(&self, range: Range, by: Instant) -> Pending<'_, RangeReply>;
+    /// Deletes a key. Repeated after a doubt, so only for keys that are never used twice.
+    fn delete(&self, key: String, by: Instant) -> Pending<'_, Deleted>;
+    /// Makes the lease `lease`, a random id of ours, and gives its granted TTL.
+    fn grant(&self, lease: i64, ttl: Duration, by: Instant) -> Pending<'_, Duration>;
+    /// The keys attached to a lease.
+    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Vec<u8>>>;
+    /// Ends a lease; no error if it is not there.
+    fn revoke(&self, lease: i64, by: Instant) -> Pending<'_, ()>;
+    /// Prepares to keep a lease alive.
+    fn keep_alive(&self, lease: i64) -> Box<dyn KeepAlive>;
+    /// Watches `keys`, from now on or from the revision `from`. The answer comes once the watch is running.
+    fn watch(&self, keys: KeyRange, from: Option<i64>, by: Instant) -> Pending<'_, Box<dyn Watch>>;
+}
+
+/// A lease being kept alive, beat by beat.
+pub(crate) trait KeepAlive: Send {
+    /// Sends one beat and waits for its answer, which says that the lease lasts for its TTL from the sending on.
+    /// A beat may be dropped at any time.
+    fn beat(&mut self, by: Instant) -> Pending<'_, ()>;
+}
+
+/// A running watch. Dropping it ends it.
+pub(crate) trait Watch: Send {
+    /// The revision of the store when it began: it shows everything after it.
+    fn begun(&self) -> i64;
+    /// The next events: in order of their revisions, and never half of a revision. Cancel safe. After an error the
+    /// watch is of no more use.
+    fn next(&mut self) -> Pending<'_, Vec<Event>>;
+}
+
+/// What happened to a key.
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Put(KeyValue),
+    Delete { key: Vec<u8>, revision: i64 },
+}
+
+impl Event {
+    pub(crate) fn revision(&self) -> i64 {
+        match self {
+            Event::Put(kv) => kv.modified,
+            Event::Delete { revision, .. } => *revision,
+        }
+    }
+}
+
+/// A key, its value and its history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeyValue {
+    pub(crate) key: Vec<u8>,
+    pub(crate) value: Vec<u8>,
+    /// The revision at which it was created.
+    pub(crate) created: i64,
+    /// The revision at which it was last changed.
+    pub(crate) modified: i64,
+}
+
+/// One key, or all that start with a prefix.
+#[derive(Clone, Debug)]
+pub(crate) enum KeyRange {
+    Key(String),
+    Prefix(String),
+}
+
+/// A transaction: if all of `when` hold, `then`, else `otherwise`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Txn {
+    pub(crate) when: Vec<Compare>,
+    pub(crate) then: Vec<Op>,
+    pub(crate) otherwise: Vec<Op>,
+}
+
+/// A condition on a key.
+#[derive(Clone, Debug)]
+pub(crate) enum Compare {
+    /// No key of the range exists.
+    Absent(KeyRange),
+    /// The key was last changed at exactly this revision.
+    Modified(String, i64),
+}
+
+/// A step of a transaction.
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    Put { key: String, value: Vec<u8>, lease: i64 },
+    Range(Range),
+}
+
+/// What a transaction did.
+#[derive(Clone, Debug)]
+pub(crate) struct TxnReply {
+    /// The revision of the store after it.
+    pub(crate) revision: i64,
+    /// Whether `then` was run.
+    pub(crate) succeeded: bool,
+    /// What each `Op::Range` read, in order.
+    pub(crate) ranges: Vec<RangeReply>,
+}
+
+/// A read.
+#[derive(Clone, Debug)]
+pub(crate) struct Range {
+    pub(crate) keys: KeyRange,
+    /// At most so many, the oldest first; 0: all.
+    pub(crate) limit: i64,
+    /// Answered by whatever member is asked from what it has, without asking the others: may be old.
+    pub(crate) serializable: bool,
+}
+
+impl Range {
+    pub(crate) fn key(key: impl Into<String>) -> Self {
+        Range { keys: KeyRange::Key(key.into()), limit: 0, serializable: false }
+    }
+
+    pub(crate) fn all(prefix: impl Into<String>) -> Self {
+        Range { keys: KeyRange::Prefix(prefix.into()), limit: 0, serializable: false }
+    }
+
+    /// The one with the lowest create revision.
+    pub(crate) fn oldest(prefix: impl Into<String>) -> Self {
+        Range { limit: 1, ..Range::all(prefix) }
+    }
+
+    pub(crate) fn serializable(self) -> Self {
+        Range { serializable: true, ..self }
+    }
+}
+
+/// What a read found.
+#[derive(Clone, Debug)]
+pub(crate) struct RangeReply {
+    /// The revision that was read.
+    pub(crate) revision: i64,
+    pub(crate) kvs: Vec<KeyValue>,
+    /// How many keys there are, beyond any limit.
+    pub(crate) count: i64,
+}
+
+/// What became of a delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Deleted {
+    /// It was there, and we deleted it.
+    Now,
+    /// It was not there.
+    Absent,
+    /// It is not there any more; whether an earlier try of ours or somebody else deleted it cannot be told.
+    Unclear,
+}

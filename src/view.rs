@@ -1,0 +1,411 @@
+//! The queue of one lock as a running watch shows it, for all who wait for the lock or watch it.
+//!
+//! One watch a name, opened *without* a start revision: etcd serves a watch from a past revision only once every 100 ms
+//! until it has caught up, which is why locks built on Go's `concurrency` change hands at 10 Hz. The watch is there
+//! first; then the queue is read, and events at or below the revision of that read are skipped. A read once in a while
+//! finds out when a watch has gone silent.
+
+use crate::feed::Feed;
+use crate::info::Info;
+use crate::queue::Place;
+use crate::store::{Event, Fault, KeyRange, KeyValue, Range, RangeReply, Store, Watch};
+use crate::{Error, ErrorKind, Result};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
+use tracing::debug;
+
+/// How often the queue is read anew while the watch runs: a watch through a member that was cut off can be silent.
+const REREAD: Duration = Duration::from_secs(5);
+/// How long a read that differs from the view waits for the events that may be under way.
+const EVENTS_UNDER_WAY: Duration = Duration::from_millis(250);
+/// How long one try to open a watch may take before it is said that it failed.
+const OPEN: Duration = Duration::from_secs(5);
+/// The pause before a watch that broke is opened again.
+const PAUSE: Duration = Duration::from_millis(50);
+/// How long a view is kept after its last user.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// Who hears of changes of holder.
+pub(crate) type Holders = Feed<Result<Info>>;
+
+/// The queue of one lock, kept up to date.
+#[derive(Debug)]
+pub(crate) struct View {
+    name: String,
+    prefix: String,
+    state: Mutex<State>,
+    /// Counts changes.
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The revision of the last read or event; 0: nothing was read yet.
+    revision: i64,
+    /// Whether it was read since the watch began at the revision `begun`. Before that, events wait in `early`.
+    read: bool,
+    begun: i64,
+    /// In the order of the queue.
+    queue: BTreeMap<(i64, Vec<u8>), KeyValue>,
+    created: HashMap<Vec<u8>, i64>,
+    early: Vec<Event>,
+    watchers: Vec<Weak<Holders>>,
+    /// Why it has ended.
+    ended: Option<Error>,
+}
+
+/// Where a place stands in its queue.
+#[derive(Debug)]
+pub(crate) enum Rank {
+    /// The view has not come so far.
+    NotSeenYet,
+    First,
+    Behind,
+    /// It is not there any more.
+    Gone,
+    /// The view has ended.
+    Failed(Error),
+}
+
+impl View {
+    fn new(name: &str, prefix: &str) -> Arc<Self> {
+        Arc::new(View {
+            name: name.into(),
+            prefix: prefix.into(),
+            state: Mutex::default(),
+            changes: watch::Sender::new(0),
+        })
+    }
+
+    /// Becomes ready at each change after it was last looked at.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    pub(crate) fn rank(&self, place: &Place) -> Rank {
+        let state = self.state();
+        match &state.ended {
+            Some(error) => return Rank::Failed(error.clone()),
+            None if state.revision < place.created => return Rank::NotSeenYet,
+            None => (),
+        }
+        match state.created.get(place.key.as_bytes()) {
+            Some(_) if state.oldest().is_some_and(|kv| kv.key == place.key.as_bytes()) => Rank::First,
+            Some(_) => Rank::Behind,
+            None => Rank::Gone,
+        }
+    }
+
+    /// Who holds the lock, as far as known.
+    pub(crate) fn holder(&self) -> Option<Info> {
+        let state = self.state();
+        (state.revision > 0).then(|| state.holder(&self.name))
+    }
+
+    /// Subscribes to the holders: the present one first. Waits for the first read.
+    pub(crate) async fn watch(&self, by: Instant) -> Result<Arc<Holders>> {
+        let mut changes = self.changes();
+        while self.state().is_beginning() {
+            let Ok(changed) = timeout_at(by, changes.changed()).await else {
+                return Err(Error::new(ErrorKind::Unavailable, "etcd is unavailable: the watch did not begin in time"));
+            };
+            changed.expect("the sender lives in self");
+        }
+        let mut state = self.state();
+        if let Some(error) = &state.ended {
+            return Err(error.clone());
+        }
+        let holders = Arc::new(Holders::new());
+        holders.push(Ok(state.holder(&self.name)));
+        state.watchers.push(Arc::downgrade(&holders));
+        Ok(holders)
+    }
+
+    /// Follows the queue until that is refused for good.
+    async fn follow(&self, store: &dyn Store) -> Error {
+        let mut from = None;
+        loop {
+            let keys = KeyRange::Prefix(self.prefix.clone());
+            let fault = match store.watch(keys, from, Instant::now() + OPEN).await {
+                Ok(mut watch) => {
+                    self.state().begin(watch.begun(), from.is_some());
+                    tokio::select! {
+                        fault = self.take_events(&mut *watch) => fault,
+                        fault = self.read_again(store) => fault,
+                    }
+                }
+                Err(fault) => fault,
+            };
+            debug!(name = self.name, ?fault, "the watch broke");
+            from = match fault {
+                Fault::Refused(error) => return error,
+                Fault::Compacted => None,
+                _ => self.resume_from(),
+            };
+            sleep(PAUSE).await;
+        }
+    }
+
+    async fn take_events(&self, watch: &mut dyn Watch) -> Fault {
+        loop {
+            match watch.next().await {
+                Ok(events) => self.apply(events),
+                Err(fault) => return fault,
+            }
+        }
+    }
+
+    /// Reads the queue: at once when it has to be known from where the watch goes on, then once in a while. Ends when
+    /// the watch turns out to be silent.
+    async fn read_again(&self, store: &dyn Store) -> Fault {
+        loop {
+            let first = !self.state().read;
+            sleep(if first { Duration::ZERO } else { REREAD }).await;
+            let reply = match store.range(Range::all(&*self.prefix), Instant::now() + OPEN).await {
+                Ok(reply) => reply,
+                Err(Fault::Refused(error)) => return Fault::Refused(error),
+                Err(_) => continue,
+            };
+            if first {
+                self.adopt_first(reply);
+            } else if self.state().differs_from(&reply) {
+                sleep(EVENTS_UNDER_WAY).await;
+                if self.adopt(reply) {
+                    return Fault::NotDone(Error::new(ErrorKind::Unavailable, "the watch was silent"));
+                }
+            }
+        }
+    }
+
+    /// Applies events in order; those of one revision are one change.
+    fn apply(&self, events: Vec<Event>) {
+        let mut state = self.state();
+        match state.read {
+            true => state.apply(&self.name, &events),
+            false => state.early.extend(events),
+        }
+        drop(state);
+        self.tell();
+    }
+
+    /// Begins with what was read, unless that is older than the watch (etcd before 3.4.42, 3.5.28 and 3.6.9 may give a
+    /// stale answer): then events between the two would be missing.
+    fn adopt_first(&self, reply: RangeReply) {
+        let mut state = self.state();
+        if reply.revision < state.begun.max(state.revision) {
+            return;
+        }
+        state.read = true;
+        state.change(&self.name, |state| state.replace(reply));
+        let early = std::mem::take(&mut state.early);
+        state.apply(&self.name, &early);
+        drop(state);
+        self.tell();
+    }
+
+    /// Takes over what was read, unless events have overtaken it. Says whether it did.
+    fn adopt(&self, reply: RangeReply) -> bool {
+        let mut state = self.state();
+        let differs = state.differs_from(&reply);
+        if differs {
+            state.change(&self.name, |state| state.replace(reply));
+            drop(state);
+            self.tell();
+        }
+        differs
+    }
+
+    fn resume_from(&self) -> Option<i64> {
+        let revision = self.state().revision;
+        (revision > 0).then_some(revision + 1)
+    }
+
+    /// Tells everybody that it is over; `error` says why, unless the client was disconnected.
+    fn end(&self, error: Option<Error>) {
+        let mut state = self.state();
+        for holders in state.watchers.drain(..).filter_map(|watcher| watcher.upgrade()) {
+            if let Some(error) = &error {
+                holders.push(Err(error.clone()));
+            }
+            holders.close();
+        }
+        state.ended = Some(error.unwrap_or_else(|| Error::new(ErrorKind::Cancelled, "the client is disconnected")));
+        drop(state);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_beginning(&self) -> bool {
+        self.revision == 0 && self.ended.is_none()
+    }
+
+    fn oldest(&self) -> Option<&KeyValue> {
+        self.queue.first_key_value().map(|(_, kv)| kv)
+    }
+
+    fn holder(&self, name: &str) -> Info {
+        Info::of_queue(name, self.oldest(), self.queue.len() as i64)
+    }
+
+    /// A watch has begun at the revision `begun`: in the past, from where the last one broke off, or now.
+    fn begin(&mut self, begun: i64, resumed: bool) {
+        self.begun = begun;
+        self.read = resumed;
+        self.early.clear();
+    }
+
+    /// Makes a change, and tells the watchers if it was one of holder or of what the holder says.
+    fn change(&mut self, name: &str, change: impl FnOnce(&mut Self)) {
+        let head = |state: &Self| state.oldest().map(|kv| (kv.created, kv.modified));
+        let before = head(self);
+        change(self);
+        if head(self) == before {
+            return;
+        }
+        let holder = self.holder(name);
+        self.watchers.retain(|watcher| match watcher.upgrade() {
+            Some(holders) => {
+                holders.push(Ok(holder.clone()));
+                true
+            }
+            None => false,
+        });
+    }
+
+    fn apply(&mut self, name: &str, events: &[Event]) {
+        for events in events.chunk_by(|a, b| a.revision() == b.revision()) {
+            let revision = events[0].revision();
+            if revision > self.revision {
+                self.revision = revision;
+                self.change(name, |state| events.iter().for_each(|event| state.apply_one(event)));
+            }
+        }
+    }
+
+    fn apply_one(&mut self, event: &Event) {
+        match event {
+            Event::Put(kv) => self.insert(kv.clone()),
+            Event::Delete { key, .. } => self.remove(key),
+        }
+    }
+
+    fn insert(&mut self, kv: KeyValue) {
+        self.remove(&kv.key);
+        self.created.insert(kv.key.clone(), kv.created);
+        self.queue.insert((kv.created, kv.key.clone()), kv);
+    }
+
+    fn remove(&mut self, key: &[u8]) {
+        if let Some(created) = self.created.remove(key) {
+            self.queue.remove(&(created, key.to_vec()));
+        }
+    }
+
+    fn replace(&mut self, reply: RangeReply) {
+        self.queue.clear();
+        self.created.clear();
+        self.revision = reply.revision;
+        reply.kvs.into_iter().for_each(|kv| self.insert(kv));
+    }
+
+    /// Whether the read tells something that this state has not, or not yet.
+    fn differs_from(&self, reply: &RangeReply) -> bool {
+        let same = reply.kvs.len() == self.queue.len()
+            && reply.kvs.iter().zip(self.queue.values()).all(|(a, b)| a.key == b.key && a.modified == b.modified);
+        reply.revision > self.revision && !same
+    }
+}
+
+/// The views of one client.
+#[derive(Debug)]
+pub(crate) struct Views {
+    store: Arc<dyn Store>,
+    runtime: Handle,
+    open: Mutex<HashMap<String, Arc<View>>>,
+    /// Closed when the client is disconnected; dropped with it.
+    closed: watch::Sender<bool>,
+}
+
+impl Views {
+    pub(crate) fn new(store: Arc<dyn Store>, runtime: Handle) -> Arc<Self> {
+        Arc::new(Views { store, runtime, open: Mutex::default(), closed: watch::Sender::new(false) })
+    }
+
+    /// The view of the lock `name`, whose keys start with `prefix`.
+    pub(crate) fn of(self: &Arc<Self>, name: &str, prefix: &str) -> Arc<View> {
+        let mut open = self.open();
+        if let Some(view) = open.get(prefix) {
+            return view.clone();
+        }
+        let view = View::new(name, prefix);
+        open.insert(prefix.into(), view.clone());
+        self.runtime.spawn(run(Arc::downgrade(self), self.store.clone(), self.closed.subscribe(), view.clone()));
+        view
+    }
+
+    /// The view whose keys start with `prefix`, if there is one.
+    pub(crate) fn get(&self, prefix: &str) -> Option<Arc<View>> {
+        self.open().get(prefix).cloned()
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    /// Forgets a view that nobody has used for long. Says whether it did.
+    fn forget_unused(&self, view: &Arc<View>) -> bool {
+        let mut open = self.open();
+        // One for the map, one for the task that asks.
+        let unused = Arc::strong_count(view) == 2 && !view.state().watchers.iter().any(|w| w.strong_count() > 0);
+        if unused {
+            open.remove(&view.prefix);
+        }
+        unused
+    }
+
+    fn forget(&self, view: &Arc<View>) {
+        let mut open = self.open();
+        if open.get(&view.prefix).is_some_and(|kept| Arc::ptr_eq(kept, view)) {
+            open.remove(&view.prefix);
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<String, Arc<View>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The life of a view. It holds no client: when the last one goes, `closed` ends.
+async fn run(views: Weak<Views>, store: Arc<dyn Store>, mut closed: watch::Receiver<bool>, view: Arc<View>) {
+    let error = tokio::select! {
+        error = view.follow(&*store) => Some(error),
+        _ = closed.wait_for(|closed| *closed) => None,
+        () = until_unused(&views, &view) => None,
+    };
+    if let Some(views) = views.upgrade() {
+        views.forget(&view);
+    }
+    view.end(error);
+}
+
+async fn until_unused(views: &Weak<Views>, view: &Arc<View>) {
+    loop {
+        sleep(LINGER).await;
+        if views.upgrade().is_none_or(|views| views.forget_unused(view)) {
+            return;
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! The core against a real etcd: what a user sees of lock, unlock, get and watch.
+#![allow(missing_docs)]
+
+mod common;
+
+use common::{Etcd, PATIENCE, eventually};
+use locker::{Client, ErrorKind, Mode, State};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use tokio::time::timeout;
+
+async fn client(etcd: &Etcd) -> Client {
+    Client::connect(etcd.endpoint()).await.expect("etcd answers")
+}
+
+#[tokio::test]
+async fn lock_get_unlock() {
+    let etcd = Etcd::start();
+    let client = client(&etcd).await;
+    assert!(!client.get("x").await.unwrap().held());
+
+    let guard = client.lock("x").value("node-3").reason("upgrade").await.unwrap();
+    assert_eq!(guard.state(), State::Held);
+    assert!(guard.token() > 0 && guard.remaining() > Duration::from_secs(5));
+    let info = client.get("x").await.unwrap();
+    assert_eq!((info.token, info.mode), (guard.token(), Mode::Exclusive));
+    assert_eq!((info.name.as_str(), info.value.as_str(), info.reason.as_str()), ("x", "node-3", "upgrade"));
+    assert_eq!(info.pid, std::process::id());
+    assert!(!info.host.is_empty() && info.program.starts_with("lock-") && info.since.is_some());
+    assert_eq!(guard.info(), info);
+    assert_eq!(etcd.keys("/locker/"), [guard.key()]);
+
+    guard.unlock().await.unwrap();
+    assert_eq!((guard.state(), guard.token(), guard.held()), (State::Ended, 0, false));
+    assert_eq!(guard.unlock().await.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(client.get("x").await.unwrap().token, 0);
+    assert_eq!(etcd.keys("/locker/"), [""; 0]);
+}
+
+#[tokio::test]
+async fn guards_of_one_client_take_turns_in_order_with_rising_tokens() {
+    let etcd = Etcd::start();
+    let client = client(&etcd).await;
+    let first = client.lock("x").await.unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..5 {
+        let guard = client.lock("x").start().unwrap();
+        // Only when it is in the queue may the next one enter, or their order would be chance.
+        let keys = etcd.keys("/locker/x/").len();
+        eventually("it is in the queue", async || etcd.keys("/locker/x/").len() > keys || keys > waiting.len() + 1)
+            .await;
+        waiting.push(guard);
+    }
+    let mut token = first.token();
+    let mut holder = first;
+    for guard in waiting {
+        assert_eq!(guard.state(), State::Waiting);
+        holder.unlock().await.unwrap();
+        timeout(PATIENCE, guard.wait(None)).await.unwrap().unwrap();
+        assert!(guard.token() > token);
+        token = guard.token();
+        holder = guard;
+    }
+}
+
+#[tokio::test]
+async fn a_busy_lock_is_told_with_its_holder_and_leaves_nothing() {
+    let etcd = Etcd::start();
+    let (one, other) = (client(&etcd).await, client(&etcd).await);
+    let guard = one.lock("x").reason("upgrade").await.unwrap();
+    let keys = etcd.keys("");
+
+    assert!(other.try_lock("x").await.unwrap().is_none());
+    for limit in [Duration::ZERO, Duration::from_millis(50)] {
+        let error = other.lock("x").timeout(limit).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Timeout);
+        assert_eq!(error.holder().unwrap().token, guard.token());
+        let text = error.to_string();
+        assert!(text.contains("\"x\" is held by ") && text.contains("reason \"upgrade\""), "{text}");
+    }
+    eventually("the queue is as before", async || etcd.keys("") == keys).await;
+
+    let waiting = other.lock("x").start().unwrap();
+    assert_eq!(waiting.wait(Duration::from_millis(50)).await.unwrap_err().kind(), ErrorKind::Timeout);
+    assert_eq!(waiting.state(), State::Waiting);
+    assert_eq!(waiting.info().token, guard.token());
+    waiting.unlock().await.unwrap();
+    assert_eq!(etcd.keys(""), keys);
+}
+
+#[tokio::test]
+async fn a_dropped_future_leaves_the_queue() {
+    let etcd = Etcd::start();
+    let (one, other) = (client(&etcd).await, client(&etcd).await);
+    let guard = one.lock("x").await.unwrap();
+    let keys = etcd.keys("");
+    for micros in [0, 100, 300, 1000, 3000, 10_000, 50_000] {
+        for _ in 0..10 {
+            let _ = timeout(Duration::from_micros(micros), other.lock("x")).await;
+        }
+    }
+    eventually("the queue is as before", async || etcd.keys("") == keys).await;
+    guard.unlock().await.unwrap();
+    assert!(timeout(PATIENCE, other.try_lock("x")).await.unwrap().unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_dropped_guard_unlocks() {
+    let etcd = Etcd::start();
+    let client = client(&etcd).await;
+    drop(client.lock("x").await.unwrap());
+    let again = timeout(PATIENCE, client.lock("x")).await.unwrap().unwrap();
+    assert!(again.held());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_exclude_one_another() {
+    let etcd = Etcd::start();
+    let inside = Arc::new(AtomicI64::new(0));
+    let last_token = Arc::new(AtomicI64::new(0));
+    let mut tasks = Vec::new();
+    for _ in 0..4 {
+        let client = client(&etcd).await;
+        for _ in 0..8 {
+            let (client, inside, last_token) = (client.clone(), inside.clone(), last_token.clone());
+            tasks.push(tokio::spawn(async move {
+                for _ in 0..10 {
+                    let guard = client.lock("x").await.unwrap();
+                    assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0, "two holders");
+                    assert!(last_token.swap(guard.token(), Ordering::SeqCst) < guard.token(), "tokens must rise");
+                    tokio::task::yield_now().await;
+                    inside.fetch_sub(1, Ordering::SeqCst);
+                    guard.unlock().await.unwrap();
+                }
+            }));
+        }
+    }
+    for task in tasks {
+        timeout(3 * PATIENCE, task).await.expect("no one waits for ever").unwrap();
+    }
+    assert_eq!(etcd.keys("/locker/"), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_watcher_is_told_every_change_of_holder() {
+    let etcd = Etcd::start();
+    let (one, other) = (client(&etcd).await, client(&etcd).await);
+    let mut watcher = other.watch("x").await.unwrap();
+    let mut next = async || timeout(PATIENCE, watcher.next()).await.unwrap().unwrap().unwrap();
+    assert!(!next().await.held());
+    for n in 0..20 {
+        let guard = one.lock("x").value(n.to_string()).await.unwrap();
+        let info = next().await;
+        assert_eq!((info.token, info.value), (guard.token(), n.to_string()));
+        guard.unlock().await.unwrap();
+        assert_eq!(next().await.token, 0);
+    }
+    other.disconnect().await.unwrap();
+    assert!(watcher.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_deleted_key_is_a_lost_lock_and_no_other_is_freed() {
+    let etcd = Etcd::start();
+    let (one, other) = (client(&etcd).await, client(&etcd).await);
+    let guard = one.lock("x").await.unwrap();
+    let waiting = other.lock("x").start().unwrap();
+    etcd.ctl(&["del", &guard.key()]);
+    let error = timeout(PATIENCE, guard.lost()).await.unwrap();
+    assert_eq!(error.kind(), ErrorKind::Lost);
+    assert_eq!((guard.state(), guard.check().unwrap_err().kind()), (State::Ended, ErrorKind::Lost));
+    timeout(PATIENCE, waiting.wait(None)).await.unwrap().unwrap();
+    assert_eq!(guard.unlock().await.unwrap_err().kind(), ErrorKind::Lost);
+    assert!(waiting.held());
+    assert_eq!(one.get("x").await.unwrap().token, waiting.token());
+}
+
+#[tokio::test]
+async fn a_key_deleted_at_once_is_found_out_by_unlock() {
+    let etcd = Etcd::start();
+    let client = client(&etcd).await;
+    let guard = client.lock("x").await.unwrap();
+    etcd.ctl(&["del", &guard.key()]);
+    assert_eq!(guard.unlock().await.unwrap_err().kind(), ErrorKind::Lost);
+}
+
+#[tokio::test]
+async fn changes_are_told_in_order() {
+    let etcd = Etcd::start();
+    let (one, other) = (client(&etcd).await, client(&etcd).await);
+    let guard = one.lock("x").await.unwrap();
+    let waiting = other.lock("x").start().unwrap();
+    // A waiter whose key somebody deletes enters again at the tail, and says so.
+    eventually("it waits", async || etcd.keys("/locker/x/").len() == 2).await;
+    let place = etcd.keys("/locker/x/").into_iter().find(|key| *key != guard.key()).unwrap();
+    etcd.ctl(&["del", &place]);
+    let change = timeout(PATIENCE, waiting.changed()).await.unwrap().unwrap();
+    assert_eq!((change.state, change.token, change.error.unwrap().kind()), (State::Waiting, 0, ErrorKind::Lost));
+    guard.unlock().await.unwrap();
+    let change = timeout(PATIENCE, waiting.changed()).await.unwrap().unwrap();
+    assert_eq!((change.state, change.token, change.error.is_none()), (State::Held, waiting.token(), true));
+    waiting.unlock().await.unwrap();
+    let change = timeout(PATIENCE, waiting.changed()).await.unwrap().unwrap();
+    assert_eq!((change.state, change.token, change.error.is_none()), (State::Ended, 0, true));
+    assert!(waiting.changed().await.is_none());
+}
+
+#[tokio::test]
+async fn a_revoked_lease_ends_all_and_the_client_goes_on_with_a_new_one() {
+    let etcd = Etcd::start();
+    let client = client(&etcd).await;
+    let guard = client.lock("x").await.unwrap();
+    let lease = guard.key().rsplit('/').next().unwrap().split('-').next().unwrap().to_string();
+    etcd.ctl(&["lease", "revoke", &lease]);
+    assert_eq!(timeout(PATIENCE, guard.lost()).await.unwrap().kind(), ErrorKind::Lost);
+    let again = timeout(PATIENCE, client.lock("x")).await.unwrap().unwrap();
+    assert!(again.held());
+}
+
+#[tokio::test]
+async fn a_held_lock_outlives_its_ttl() {
+    let etcd = Etcd::start();
+    let client = Client::connect(etcd.endpoint()).ttl(Duration::from_secs(2)).await.unwrap();
+    let guard = client.lock("x").await.unwrap();
+    let mut gone = std::pin::pin!(guard.lost());
+    // Nothing to wait for but time: three lives of the lease.
+    assert!(timeout(Duration::from_secs(6), &mut gone).await.is_err());
+    assert!(guard.held());
+    guard.unlock().await.unwrap();
+}
+
+#[tokio::test]
+async fn disconnect_ends_everything() {
+    let etcd = Etcd::start();
+    let (one, other) = (client(&etcd).await, client(&etcd).await);
+    let held = one.lock("x").await.unwrap();
+    let waiting = one.lock("x").start().unwrap();
+    let behind = other.lock("x").start().unwrap();
+    one.disconnect().await.unwrap();
+    assert!(!held.held());
+    for guard in [&held, &waiting] {
+        assert_eq!(timeout(PATIENCE, guard.lost()).await.unwrap().kind(), ErrorKind::Cancelled);
+        assert_eq!(guard.unlock().await.unwrap_err().kind(), ErrorKind::Cancelled);
+    }
+    timeout(PATIENCE, behind.wait(None)).await.unwrap().unwrap();
+    assert_eq!(one.lock("x").await.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(one.get("x").await.unwrap_err().kind(), ErrorKind::Cancelled);
+    assert_eq!(one.watch("x").await.unwrap_err().kind(), ErrorKind::Cancelled);
+    other.disconnect().await.unwrap();
+    assert_eq!((etcd.keys(""), etcd.leases()), (vec![], 0));
+}
+
+#[tokio::test]
+async fn a_client_that_is_dropped_leaves_no_lease() {
+    let etcd = Etcd::start();
+    let guard = client(&etcd).await.lock("x").await.unwrap();
+    assert_eq!(etcd.leases(), 1);
+    drop(guard);
+    eventually("the lease is revoked", async || etcd.leases() == 0).await;
+}
