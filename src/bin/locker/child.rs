@@ -1,0 +1,57 @@
+//! A child process and its process group.
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{self, Command, ExitStatus};
+use tokio::signal::unix::{self, SignalKind, signal};
+
+/// A child that leads a process group of its own. Dropping it kills the group and waits for the child.
+///
+/// It is reaped by us alone and last: until then its number, which is the group's, cannot belong to others.
+pub(crate) struct Child {
+    process: process::Child,
+    group: Pid,
+    /// SIGCHLD, listened to since before the child was there.
+    changed: unix::Signal,
+    reaped: bool,
+}
+
+impl Child {
+    pub(crate) fn spawn(mut command: Command) -> io::Result<Self> {
+        let changed = signal(SignalKind::child())?;
+        let process = command.process_group(0).spawn()?;
+        let group = Pid::from_child(&process);
+        Ok(Child { process, group, changed, reaped: false })
+    }
+
+    /// Signals the whole group.
+    pub(crate) fn signal(&self, signal: Signal) {
+        // It can only fail because nobody is left.
+        let _ = kill_process_group(self.group, signal);
+    }
+
+    /// Returns when the child has ended. Others of its group may live on. Cancel safe.
+    pub(crate) async fn ended(&mut self) -> io::Result<()> {
+        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        while waitid(WaitId::Pid(self.group), look)?.is_none() {
+            self.changed.recv().await;
+        }
+        Ok(())
+    }
+
+    /// Waits for the child and says how it ended.
+    pub(crate) fn reap(mut self) -> io::Result<ExitStatus> {
+        self.reaped = true;
+        self.process.wait()
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.signal(Signal::KILL);
+            let _ = self.process.wait();
+        }
+    }
+}
