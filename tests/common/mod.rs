@@ -1,6 +1,8 @@
 //! A real etcd for tests: on free loopback ports, in a temporary directory, gone when the test is.
 #![allow(dead_code, missing_docs, unreachable_pub)]
 
+pub mod proxy;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
