@@ -360,6 +360,17 @@ impl Leases {
         Ok(lease)
     }
 
+    /// The lease that lives now, for tests that disturb it.
+    #[cfg(test)]
+    pub(crate) fn current(&self) -> Option<i64> {
+        match &*self.slot() {
+            Slot::Grant(granted) => {
+                granted.borrow().as_ref().and_then(|lease| lease.as_ref().ok()).map(|lease| lease.id)
+            }
+            _ => None,
+        }
+    }
+
     /// Revokes a lease behind; if that fails it ends with its TTL.
     pub(crate) fn abandon(&self, id: i64) {
         let (store, by) = (self.store.clone(), Instant::now() + self.timeout);

@@ -38,6 +38,8 @@ mod key;
 mod lease;
 mod lock;
 mod queue;
+#[cfg(test)]
+mod sim;
 mod store;
 mod view;
 mod watcher;

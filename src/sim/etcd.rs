@@ -1,0 +1,199 @@
+//! What etcd does with what reaches it: keys with revisions, leases, transactions, watches. One member, no disk.
+
+use crate::store::{Compare, Event, Fault, KeyRange, KeyValue, Op, Range, RangeReply, Txn, TxnReply};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+#[derive(Default)]
+pub(super) struct Etcd {
+    pub(super) revision: i64,
+    keys: BTreeMap<Vec<u8>, (KeyValue, i64)>,
+    leases: BTreeMap<i64, Lease>,
+    history: Vec<Event>,
+    watches: Vec<(KeyRange, mpsc::UnboundedSender<Vec<Event>>)>,
+}
+
+struct Lease {
+    ttl: Duration,
+    ends: Instant,
+}
+
+impl Etcd {
+    /// As the real one, but for the time that it takes to notice: a lease ends to the moment.
+    pub(super) fn expire(&mut self) {
+        let now = Instant::now();
+        let ended: Vec<_> = self.leases.iter().filter(|(_, lease)| lease.ends <= now).map(|(id, _)| *id).collect();
+        ended.into_iter().for_each(|id| _ = self.revoke(id));
+    }
+
+    pub(super) fn grant(&mut self, id: i64, ttl: Duration) -> Duration {
+        self.leases.entry(id).or_insert(Lease { ttl, ends: Instant::now() + ttl }).ttl
+    }
+
+    pub(super) fn keep_alive(&mut self, id: i64) -> Result<(), Fault> {
+        let lease = self.leases.get_mut(&id).ok_or(Fault::LeaseGone)?;
+        lease.ends = Instant::now() + lease.ttl;
+        Ok(())
+    }
+
+    pub(super) fn revoke(&mut self, id: i64) -> Result<(), Fault> {
+        self.leases.remove(&id).ok_or(Fault::LeaseGone)?;
+        let keys: Vec<_> =
+            self.keys.iter().filter(|(_, (_, lease))| *lease == id).map(|(key, _)| key.clone()).collect();
+        if !keys.is_empty() {
+            self.revision += 1;
+            let events = keys.into_iter().map(|key| self.remove(key)).collect();
+            self.publish(events);
+        }
+        Ok(())
+    }
+
+    /// Has a lease end earlier: as if that much time had passed for its client alone.
+    pub(super) fn age(&mut self, id: i64, by: Duration) {
+        if let Some(lease) = self.leases.get_mut(&id) {
+            lease.ends = lease.ends.checked_sub(by).unwrap_or_else(Instant::now);
+        }
+    }
+
+    pub(super) fn lease_keys(&self, id: i64) -> Result<Vec<Vec<u8>>, Fault> {
+        self.leases.get(&id).ok_or(Fault::LeaseGone)?;
+        Ok(self.keys.iter().filter(|(_, (_, lease))| *lease == id).map(|(key, _)| key.clone()).collect())
+    }
+
+    pub(super) fn leases(&self) -> Vec<i64> {
+        self.leases.keys().copied().collect()
+    }
+
+    pub(super) fn txn(&mut self, txn: &Txn) -> Result<TxnReply, Fault> {
+        let succeeded = txn.when.iter().all(|compare| self.holds(compare));
+        let ops = if succeeded { &txn.then } else { &txn.otherwise };
+        let leases_exist = |op: &Op| match op {
+            Op::Put { lease, .. } => self.leases.contains_key(lease),
+            Op::Range(_) => true,
+        };
+        if !ops.iter().all(leases_exist) {
+            return Err(Fault::LeaseGone);
+        }
+        let (mut events, mut ranges) = (Vec::new(), Vec::new());
+        let before = self.revision;
+        for op in ops {
+            match op {
+                Op::Put { key, value, lease } => {
+                    self.revision = before + 1;
+                    events.push(self.put(key.clone().into_bytes(), value.clone(), *lease));
+                }
+                Op::Range(range) => ranges.push(self.range(range, self.revision)),
+            }
+        }
+        self.publish(events);
+        ranges.iter_mut().for_each(|reply| reply.revision = self.revision);
+        Ok(TxnReply { revision: self.revision, succeeded, ranges })
+    }
+
+    /// Says whether the key was there.
+    pub(super) fn delete(&mut self, key: &str) -> bool {
+        let there = self.keys.contains_key(key.as_bytes());
+        if there {
+            self.revision += 1;
+            let event = self.remove(key.into());
+            self.publish(vec![event]);
+        }
+        there
+    }
+
+    /// The keys as they were at `revision`.
+    pub(super) fn range(&self, range: &Range, revision: i64) -> RangeReply {
+        let mut kvs: Vec<_> = match revision == self.revision {
+            true => self.keys.values().map(|(kv, _)| kv.clone()).collect(),
+            false => self.past(revision),
+        };
+        kvs.retain(|kv| range.keys.contains(&kv.key));
+        kvs.sort_by_key(|kv| kv.created);
+        let count = kvs.len() as i64;
+        if range.limit > 0 {
+            kvs.truncate(range.limit as usize);
+        }
+        RangeReply { revision, kvs, count }
+    }
+
+    pub(super) fn key(&self, key: &str) -> Option<i64> {
+        self.keys.get(key.as_bytes()).map(|(kv, _)| kv.created)
+    }
+
+    pub(super) fn keys(&self) -> Vec<String> {
+        self.keys.keys().map(|key| String::from_utf8(key.clone()).unwrap()).collect()
+    }
+
+    /// Events from `from` on, or from now on, as they come.
+    pub(super) fn watch(&mut self, keys: KeyRange, from: Option<i64>) -> mpsc::UnboundedReceiver<Vec<Event>> {
+        let (tell, told) = mpsc::unbounded_channel();
+        let from = from.unwrap_or(self.revision + 1);
+        let past: Vec<_> =
+            self.history.iter().filter(|e| e.revision() >= from && keys.contains(e.key())).cloned().collect();
+        for events in past.chunk_by(|a, b| a.revision() == b.revision()) {
+            let _ = tell.send(events.to_vec());
+        }
+        self.watches.push((keys, tell));
+        told
+    }
+
+    fn holds(&self, compare: &Compare) -> bool {
+        match compare {
+            Compare::Absent(range) => !self.keys.keys().any(|key| range.contains(key)),
+            Compare::Modified(key, revision) => {
+                self.keys.get(key.as_bytes()).map_or(0, |(kv, _)| kv.modified) == *revision
+            }
+        }
+    }
+
+    fn put(&mut self, key: Vec<u8>, value: Vec<u8>, lease: i64) -> Event {
+        let created = self.keys.get(&key).map_or(self.revision, |(kv, _)| kv.created);
+        let kv = KeyValue { key: key.clone(), value, created, modified: self.revision };
+        self.keys.insert(key, (kv.clone(), lease));
+        Event::Put(kv)
+    }
+
+    fn remove(&mut self, key: Vec<u8>) -> Event {
+        self.keys.remove(&key);
+        Event::Delete { key, revision: self.revision }
+    }
+
+    fn publish(&mut self, events: Vec<Event>) {
+        self.watches.retain(|(keys, watch)| {
+            let seen: Vec<_> = events.iter().filter(|event| keys.contains(event.key())).cloned().collect();
+            if seen.is_empty() { !watch.is_closed() } else { watch.send(seen).is_ok() }
+        });
+        self.history.extend(events);
+    }
+
+    fn past(&self, revision: i64) -> Vec<KeyValue> {
+        let mut keys = BTreeMap::new();
+        for event in self.history.iter().take_while(|event| event.revision() <= revision) {
+            match event {
+                Event::Put(kv) => _ = keys.insert(kv.key.clone(), kv.clone()),
+                Event::Delete { key, .. } => _ = keys.remove(key),
+            }
+        }
+        keys.into_values().collect()
+    }
+}
+
+impl KeyRange {
+    fn contains(&self, key: &[u8]) -> bool {
+        match self {
+            KeyRange::Key(one) => key == one.as_bytes(),
+            KeyRange::Prefix(prefix) => key.starts_with(prefix.as_bytes()),
+        }
+    }
+}
+
+impl Event {
+    fn key(&self) -> &[u8] {
+        match self {
+            Event::Put(kv) => &kv.key,
+            Event::Delete { key, .. } => key,
+        }
+    }
+}
