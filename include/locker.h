@@ -172,35 +172,6 @@ typedef struct locker_error {
   char message[504];
 } locker_error;
 
-// One acquisition of one lock. Any thread may use it. Zero is never valid.
-typedef struct locker_guard {
-  uint64_t id;
-} locker_guard;
-
-// Called when a guard changes state, in order, never with the same state twice running; LOCKER_ENDED
-// is the last call. `error` says why it ended or is at risk, and is NULL when locker_unlock ended it.
-typedef void (*locker_change_fn)(void *user_data,
-                                 struct locker_guard guard,
-                                 locker_state state,
-                                 const struct locker_error *error);
-
-// Called once, after the last callback that got this `user_data` has returned.
-typedef void (*locker_free_fn)(void *user_data);
-
-// As locker_connect_options. The library owns user_data from the call on, even a failed one.
-typedef struct locker_lock_options {
-  size_t struct_size;
-  // What others read with locker_get. NULL: "<host>:<pid>".
-  const char *value;
-  // Why the lock is wanted, shown to those who find it busy. NULL: nothing.
-  const char *reason;
-  // How long to wait for other holders. 0: as long as it takes. LOCKER_NO_WAIT: not at all.
-  int64_t timeout_ms;
-  locker_change_fn on_change;
-  void *user_data;
-  locker_free_fn free_user_data;
-} locker_lock_options;
-
 // Who holds a lock. Copy it freely; nothing to free. Its layout is frozen.
 // All texts are UTF-8 with a NUL, and empty when not known.
 typedef struct locker_info {
@@ -230,6 +201,35 @@ typedef struct locker_info {
   // What the holder published; of a foreign holder, the value of its key.
   char value[1024];
 } locker_info;
+
+// One acquisition of one lock. Any thread may use it. Zero is never valid.
+typedef struct locker_guard {
+  uint64_t id;
+} locker_guard;
+
+// Called when a guard changes state, in order, never with the same state twice running; LOCKER_ENDED
+// is the last call. `error` says why it ended or is at risk, and is NULL when locker_unlock ended it.
+typedef void (*locker_change_fn)(void *user_data,
+                                 struct locker_guard guard,
+                                 locker_state state,
+                                 const struct locker_error *error);
+
+// Called once, after the last callback that got this `user_data` has returned.
+typedef void (*locker_free_fn)(void *user_data);
+
+// As locker_connect_options. The library owns user_data from the call on, even a failed one.
+typedef struct locker_lock_options {
+  size_t struct_size;
+  // What others read with locker_get. NULL: "<host>:<pid>".
+  const char *value;
+  // Why the lock is wanted, shown to those who find it busy. NULL: nothing.
+  const char *reason;
+  // How long to wait for other holders. 0: as long as it takes. LOCKER_NO_WAIT: not at all.
+  int64_t timeout_ms;
+  locker_change_fn on_change;
+  void *user_data;
+  locker_free_fn free_user_data;
+} locker_lock_options;
 
 // Called when a lock changes hands. Exactly one of `info` and `error` is not NULL;
 // an error is the last call. Both live only until the callback returns.
@@ -283,6 +283,13 @@ locker_code locker_disconnect(struct locker_client client,
                               int64_t timeout_ms,
                               struct locker_error *error);
 
+// Reads who holds the lock `name`. A token of 0 says nobody does.
+locker_code locker_get(struct locker_client client,
+                       const char *name,
+                       int64_t timeout_ms,
+                       struct locker_info *out,
+                       struct locker_error *error);
+
 // Acquires the lock `name`, first come first served. End the guard with locker_unlock.
 // Two guards for one name exclude each other, also within one client and one thread.
 locker_code locker_lock(struct locker_client client,
@@ -323,13 +330,6 @@ int64_t locker_guard_remaining_ms(struct locker_guard guard);
 locker_code locker_guard_info(struct locker_guard guard,
                               struct locker_info *out,
                               struct locker_error *error);
-
-// Reads who holds the lock `name`. A token of 0 says nobody does.
-locker_code locker_get(struct locker_client client,
-                       const char *name,
-                       int64_t timeout_ms,
-                       struct locker_info *out,
-                       struct locker_error *error);
 
 // Subscribes to the lock `name`: the present holder, then each change. End it with locker_unwatch.
 locker_code locker_watch(struct locker_client client,

@@ -1,5 +1,8 @@
-use crate::boundary::{Fail, Input};
-use std::ffi::{c_char, c_void, CStr};
+//! Every type and constant of the header, in its order. The comments here are the header's.
+// A field that its name explains has none.
+#![allow(missing_docs)]
+
+use std::ffi::{c_char, c_void};
 
 /// The ABI version. A program built with another number must not use this library.
 pub const LOCKER_ABI: u32 = 1;
@@ -14,7 +17,7 @@ pub const LOCKER_REASON_MAX: usize = 255;
 
 /// What a function returns. Treat a number not listed here as a failure.
 #[repr(i32)]
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum locker_code {
     /// It worked.
     LOCKER_OK = 0,
@@ -41,7 +44,7 @@ pub enum locker_code {
 /// Where a guard stands: WAITING, then HELD and AT_RISK in turn, then ENDED, which is final.
 /// Treat a number not listed here as AT_RISK. It is held when HELD or AT_RISK.
 #[repr(i32)]
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum locker_state {
     /// No such guard: never made, or already unlocked.
     LOCKER_NONE = 0,
@@ -57,7 +60,7 @@ pub enum locker_state {
 
 /// How a lock is held. Treat a number not listed here as LOCKER_EXCLUSIVE.
 #[repr(i32)]
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum locker_mode {
     /// Nobody holds it.
     LOCKER_FREE = 0,
@@ -135,27 +138,16 @@ pub struct locker_info {
 /// Called when a guard changes state, in order, never with the same state twice running; LOCKER_ENDED
 /// is the last call. `error` says why it ended or is at risk, and is NULL when locker_unlock ended it.
 pub type locker_change_fn = Option<
-    unsafe extern "C" fn(
-        user_data: *mut c_void,
-        guard: locker_guard,
-        state: locker_state,
-        error: *const locker_error,
-    ),
+    unsafe extern "C" fn(user_data: *mut c_void, guard: locker_guard, state: locker_state, error: *const locker_error),
 >;
 
 /// Called when a lock changes hands. Exactly one of `info` and `error` is not NULL;
 /// an error is the last call. Both live only until the callback returns.
-pub type locker_event_fn = Option<
-    unsafe extern "C" fn(
-        user_data: *mut c_void,
-        info: *const locker_info,
-        error: *const locker_error,
-    ),
->;
+pub type locker_event_fn =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, info: *const locker_info, error: *const locker_error)>;
 
 /// Called for each line of the library's log. Levels: 1 error, 2 warning, 3 info, 4 debug.
-pub type locker_log_fn =
-    Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
+pub type locker_log_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
 
 /// Called once, after the last callback that got this `user_data` has returned.
 pub type locker_free_fn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
@@ -209,37 +201,4 @@ pub struct locker_watch_options {
     pub on_event: locker_event_fn,
     pub user_data: *mut c_void,
     pub free_user_data: locker_free_fn,
-}
-
-unsafe impl Input for locker_connect_options {}
-unsafe impl Input for locker_lock_options {}
-unsafe impl Input for locker_watch_options {}
-
-pub fn code_name(code: i32) -> &'static CStr {
-    const NAMES: [&CStr; 10] = [
-        c"ok", c"timeout", c"cancelled", c"lost", c"unavailable", c"denied",
-        c"invalid", c"bad handle", c"bad context", c"internal",
-    ];
-    NAMES.get(code as usize).copied().unwrap_or(c"unknown")
-}
-
-pub fn fill(buffer: &mut [c_char], text: &str) {
-    let mut end = text.len().min(buffer.len() - 1);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    buffer.fill(0);
-    for (to, from) in buffer.iter_mut().zip(&text.as_bytes()[..end]) {
-        *to = *from as c_char;
-    }
-}
-
-impl Fail {
-    pub fn write(&self, error: *mut locker_error) {
-        if let Some(error) = unsafe { error.as_mut() } {
-            error.code = self.code as i32;
-            error.detail = 0;
-            fill(&mut error.message, &self.message);
-        }
-    }
 }

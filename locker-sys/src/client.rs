@@ -1,0 +1,222 @@
+//! Clients: connect, disconnect, get.
+
+use crate::boundary::{Callback, Given, Input, boundary, output, text};
+use crate::context;
+use crate::dispatch::{Dispatcher, Line};
+use crate::fail::Fail;
+use crate::handle::Table;
+use crate::limit::Limit;
+use crate::runtime::Runtime;
+use crate::thread::Latch;
+use crate::types::*;
+use locker_core::Connect;
+use once_cell::sync::OnceCell;
+use std::collections::BTreeMap;
+use std::ffi::c_char;
+use std::mem::MaybeUninit;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+use tokio::task::JoinHandle;
+
+pub(crate) static CLIENTS: Table<Client> = Table::new("client");
+
+/// Connects to an etcd cluster. `endpoints` is a comma-separated list of URLs.
+/// End the client with locker_disconnect.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn locker_connect(
+    endpoints: *const c_char,
+    options: *const locker_connect_options,
+    out: Option<&mut MaybeUninit<locker_client>>,
+    error: Option<&mut MaybeUninit<locker_error>>,
+) -> locker_code {
+    // SAFETY: the header asks for texts that end with a NUL and for options that start with their size.
+    let (endpoints, options) = unsafe { (text(endpoints, "endpoints"), locker_connect_options::read(options)) };
+    boundary(error, || {
+        let (endpoints, options, out) = (endpoints?, options?, output(out)?);
+        let connect = with_options(locker_core::Client::connect(endpoints), &options)?;
+        context::may_wait()?;
+        out.write(locker_client { id: Client::connect(connect)? });
+        Ok(())
+    })
+}
+
+/// Ends a client, its guards and its watchers, and waits for etcd to confirm.
+/// The handle is spent even if this fails; then the locks end with their lease.
+#[unsafe(no_mangle)]
+pub extern "C" fn locker_disconnect(
+    client: locker_client,
+    timeout_ms: i64,
+    error: Option<&mut MaybeUninit<locker_error>>,
+) -> locker_code {
+    boundary(error, || {
+        let limit = Limit::parse(timeout_ms, "timeout_ms")?;
+        limit.may_wait()?;
+        CLIENTS.take(client.id)?.disconnect(limit)
+    })
+}
+
+/// Reads who holds the lock `name`. A token of 0 says nobody does.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn locker_get(
+    client: locker_client,
+    name: *const c_char,
+    timeout_ms: i64,
+    out: Option<&mut MaybeUninit<locker_info>>,
+    error: Option<&mut MaybeUninit<locker_error>>,
+) -> locker_code {
+    // SAFETY: the header asks for a text that ends with a NUL.
+    let name = unsafe { text(name, "name") };
+    boundary(error, || {
+        let (name, out) = (name?.to_owned(), output(out)?);
+        let limit = Limit::setting(timeout_ms, "timeout_ms")?;
+        context::may_wait()?;
+        let client = CLIENTS.get(client.id)?;
+        let core = client.core.clone();
+        let info = client.runtime.call(limit, async move { core.get(name).await })?;
+        out.write(locker_info::from(&info));
+        Ok(())
+    })
+}
+
+fn with_options(mut connect: Connect, options: &Given<locker_connect_options>) -> Result<Connect, Fail> {
+    if let Some(prefix) = options.text(|o| o.prefix, "options.prefix")? {
+        connect = connect.prefix(prefix);
+    }
+    if let Some(ttl) = Limit::setting(options.fields.ttl_ms, "options.ttl_ms")? {
+        connect = connect.ttl(ttl);
+    }
+    if let Some(timeout) = Limit::setting(options.fields.timeout_ms, "options.timeout_ms")? {
+        connect = connect.timeout(timeout);
+    }
+    let user = options.text(|o| o.username, "options.username")?;
+    let password = options.text(|o| o.password, "options.password")?;
+    if let Some((user, password)) = both(user, "options.username", password, "options.password")? {
+        connect = connect.user(user, password);
+    }
+    if let Some(file) = options.text(|o| o.ca_file, "options.ca_file")? {
+        connect = connect.ca_file(file);
+    }
+    let cert = options.text(|o| o.cert_file, "options.cert_file")?;
+    let key = options.text(|o| o.key_file, "options.key_file")?;
+    if let Some((cert, key)) = both(cert, "options.cert_file", key, "options.key_file")? {
+        connect = connect.cert_files(cert, key);
+    }
+    Ok(connect)
+}
+
+/// Two options of which neither is of use without the other.
+fn both<'a>(
+    one: Option<&'a str>,
+    its: &str,
+    other: Option<&'a str>,
+    others: &str,
+) -> Result<Option<(&'a str, &'a str)>, Fail> {
+    match (one, other) {
+        (Some(_), None) => Err(Fail::invalid(format!("{others} is NULL, but {its} is not"))),
+        (None, Some(_)) => Err(Fail::invalid(format!("{its} is NULL, but {others} is not"))),
+        _ => Ok(one.zip(other)),
+    }
+}
+
+/// What a handle of a client stands for.
+pub(crate) struct Client {
+    pub(crate) core: locker_core::Client,
+    pub(crate) runtime: Arc<Runtime>,
+    /// Made for the first callback.
+    dispatcher: OnceCell<Dispatcher>,
+    /// Its guards and watchers by handle; `None` once it is disconnected.
+    members: Mutex<Option<BTreeMap<u64, Weak<dyn Member>>>>,
+}
+
+/// What ends with its client.
+pub(crate) trait Member: Send + Sync {
+    /// Spends the handle, which wakes whoever waits; gives what opens when the last callback has run.
+    fn end(&self, id: u64) -> Option<Arc<Latch>>;
+}
+
+impl Client {
+    fn connect(connect: Connect) -> Result<u64, Fail> {
+        let runtime = Runtime::get()?;
+        let core = runtime.call(None, connect.into_future())?;
+        let members = Mutex::new(Some(BTreeMap::new()));
+        let client = Arc::new(Client { core, runtime, dispatcher: OnceCell::new(), members });
+        let id = CLIENTS.insert(client.clone());
+        // A shutdown that began before the line above may have missed it.
+        if client.runtime.is_retired() && CLIENTS.take(id).is_ok() {
+            return Err(Fail::cancelled("locker_shutdown was called"));
+        }
+        Ok(id)
+    }
+
+    /// Opens a handle that ends with this client.
+    pub(crate) fn adopt<T: Member + 'static>(&self, table: &Table<T>, member: &Arc<T>) -> Result<u64, Fail> {
+        let mut members = self.members();
+        let members = members.as_mut().ok_or_else(|| Fail::cancelled("the client was disconnected"))?;
+        let id = table.insert(member.clone());
+        let weak: Weak<dyn Member> = Arc::<T>::downgrade(member);
+        members.insert(id, weak);
+        Ok(id)
+    }
+
+    /// Spends a handle that `adopt` opened.
+    pub(crate) fn release<T>(&self, table: &Table<T>, id: u64) -> Result<Arc<T>, Fail> {
+        let member = table.take(id)?;
+        if let Some(members) = self.members().as_mut() {
+            members.remove(&id);
+        }
+        Ok(member)
+    }
+
+    /// A line to the callback thread.
+    pub(crate) fn line<F>(&self, callback: Callback<F>) -> Result<Line<F>, Fail>
+    where
+        Callback<F>: Send + Sync + 'static,
+    {
+        Ok(self.dispatcher.get_or_try_init(|| Dispatcher::start(&self.runtime))?.line(callback))
+    }
+
+    /// Whether this call is made by one of its callbacks.
+    pub(crate) fn is_calling(&self) -> bool {
+        self.dispatcher.get().is_some_and(Dispatcher::is_calling)
+    }
+
+    fn disconnect(&self, limit: Limit) -> Result<(), Fail> {
+        let deadline = limit.deadline(self.core.timeout());
+        let callbacks = self.end_members();
+        let core = self.core.clone();
+        self.runtime.confirm(limit, async move { core.disconnect().await })?;
+        callbacks.iter().try_for_each(|callback| quiet(callback, limit, deadline))
+    }
+
+    /// Spends the handles of all clients that the runtime turns.
+    pub(crate) fn take_all(runtime: &Arc<Runtime>) -> Vec<Arc<Client>> {
+        let on_it = |id: &u64| CLIENTS.get(*id).is_ok_and(|client| Arc::ptr_eq(&client.runtime, runtime));
+        CLIENTS.ids().into_iter().filter(on_it).filter_map(|id| CLIENTS.take(id).ok()).collect()
+    }
+
+    /// `disconnect` behind the call, for `locker_shutdown`.
+    pub(crate) fn retire(&self) -> JoinHandle<()> {
+        self.end_members();
+        let core = self.core.clone();
+        self.runtime.spawn(async move {
+            let _ = core.disconnect().await;
+        })
+    }
+
+    fn end_members(&self) -> Vec<Arc<Latch>> {
+        let members = self.members().take().unwrap_or_default();
+        members.into_iter().filter_map(|(id, member)| member.upgrade()?.end(id)).collect()
+    }
+
+    fn members(&self) -> MutexGuard<'_, Option<BTreeMap<u64, Weak<dyn Member>>>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for the last callback of something that has ended.
+pub(crate) fn quiet(callback: &Latch, limit: Limit, deadline: Instant) -> Result<(), Fail> {
+    if limit == Limit::NoWait || callback.wait_until(deadline) {
+        return Ok(());
+    }
+    Err(Fail::new(locker_code::LOCKER_TIMEOUT, "it has ended, but a callback is still running"))
+}

@@ -1,0 +1,206 @@
+//! Guards: lock, wait, unlock, and what one may ask of them.
+
+use crate::boundary::{Callback, Given, Input, boundary, getter, output, text};
+use crate::client::{CLIENTS, Client, Member, quiet};
+use crate::context;
+use crate::convert::millis;
+use crate::dispatch::Line;
+use crate::fail::Fail;
+use crate::handle::Table;
+use crate::limit::Limit;
+use crate::thread::Latch;
+use crate::types::*;
+use locker_core::Lock;
+use std::ffi::c_char;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+use std::time::Duration;
+
+static GUARDS: Table<Guard> = Table::new("guard");
+
+/// Acquires the lock `name`, first come first served. End the guard with locker_unlock.
+/// Two guards for one name exclude each other, also within one client and one thread.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn locker_lock(
+    client: locker_client,
+    name: *const c_char,
+    options: *const locker_lock_options,
+    out: Option<&mut MaybeUninit<locker_guard>>,
+    error: Option<&mut MaybeUninit<locker_error>>,
+) -> locker_code {
+    // SAFETY: the header asks for a text that ends with a NUL and for options that start with their size.
+    let (name, options) = unsafe { (text(name, "name"), locker_lock_options::read(options)) };
+    boundary(error, || {
+        let (options, name, out) = (options?, name?, output(out)?);
+        context::may_wait()?;
+        let (handle, guard) = Guard::start(client, name, options)?;
+        guard.wait(None).inspect_err(|_| guard.forget(handle))?;
+        out.write(handle);
+        Ok(())
+    })
+}
+
+/// As locker_lock without the wait: returns a guard in LOCKER_WAITING, for on_change,
+/// locker_wait or locker_unlock. When options->timeout_ms ends first, the guard ends with LOCKER_TIMEOUT.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn locker_lock_start(
+    client: locker_client,
+    name: *const c_char,
+    options: *const locker_lock_options,
+    out: Option<&mut MaybeUninit<locker_guard>>,
+    error: Option<&mut MaybeUninit<locker_error>>,
+) -> locker_code {
+    // SAFETY: the header asks for a text that ends with a NUL and for options that start with their size.
+    let (name, options) = unsafe { (text(name, "name"), locker_lock_options::read(options)) };
+    boundary(error, || {
+        let (options, name, out) = (options?, name?, output(out)?);
+        out.write(Guard::start(client, name, options)?.0);
+        Ok(())
+    })
+}
+
+/// Waits until a guard is held. LOCKER_TIMEOUT leaves it in the queue.
+#[unsafe(no_mangle)]
+pub extern "C" fn locker_wait(
+    guard: locker_guard,
+    timeout_ms: i64,
+    error: Option<&mut MaybeUninit<locker_error>>,
+) -> locker_code {
+    boundary(error, || {
+        let limit = Limit::parse(timeout_ms, "timeout_ms")?;
+        limit.may_wait()?;
+        GUARDS.get(guard.id)?.wait(limit.for_people())
+    })
+}
+
+/// Ends a guard whatever its state: takes it out of the queue, or releases the lock and waits for
+/// etcd to confirm. LOCKER_LOST says the lock was lost before. The handle is spent in any case.
+#[unsafe(no_mangle)]
+pub extern "C" fn locker_unlock(
+    guard: locker_guard,
+    timeout_ms: i64,
+    error: Option<&mut MaybeUninit<locker_error>>,
+) -> locker_code {
+    boundary(error, || {
+        let limit = Limit::parse(timeout_ms, "timeout_ms")?;
+        limit.may_wait()?;
+        let client = GUARDS.get(guard.id)?.client.clone();
+        client.release(&GUARDS, guard.id)?.unlock(limit)
+    })
+}
+
+/// The state of a guard, from memory. LOCKER_NONE for a stale handle.
+#[unsafe(no_mangle)]
+pub extern "C" fn locker_guard_state(guard: locker_guard) -> locker_state {
+    getter(locker_state::LOCKER_NONE, || Ok(GUARDS.get(guard.id)?.core.state().into()))
+}
+
+/// The fencing token of a guard that is held, else 0. Each holder of a name gets a greater one:
+/// have what the lock protects refuse a token lower than one it has seen.
+#[unsafe(no_mangle)]
+pub extern "C" fn locker_guard_token(guard: locker_guard) -> i64 {
+    getter(0, || Ok(GUARDS.get(guard.id)?.core.token()))
+}
+
+/// For how long a held guard stays held if etcd stops answering now, else 0.
+#[unsafe(no_mangle)]
+pub extern "C" fn locker_guard_remaining_ms(guard: locker_guard) -> i64 {
+    getter(0, || Ok(millis(GUARDS.get(guard.id)?.core.remaining())))
+}
+
+/// From memory: of a held guard what locker_get would say of it; of one that waits, or that ended
+/// waiting, who held the lock when last heard of (token 0 when not known).
+#[unsafe(no_mangle)]
+pub extern "C" fn locker_guard_info(
+    guard: locker_guard,
+    out: Option<&mut MaybeUninit<locker_info>>,
+    error: Option<&mut MaybeUninit<locker_error>>,
+) -> locker_code {
+    boundary(error, || {
+        let out = output(out)?;
+        out.write(locker_info::from(&GUARDS.get(guard.id)?.core.info()));
+        Ok(())
+    })
+}
+
+pub(crate) fn live() -> usize {
+    GUARDS.len()
+}
+
+/// What a handle of a guard stands for.
+struct Guard {
+    core: locker_core::Guard,
+    client: Arc<Client>,
+    /// Opens after its last callback; `None` when there are none.
+    told: Option<Arc<Latch>>,
+}
+
+impl Guard {
+    fn start(
+        client: locker_client,
+        name: &str,
+        options: Given<locker_lock_options>,
+    ) -> Result<(locker_guard, Arc<Guard>), Fail> {
+        let client = CLIENTS.get(client.id)?;
+        let lock = with_options(client.core.lock(name), &options)?;
+        let core = client.runtime.enter(|| lock.start())?;
+        let line = match options.fields.on_change {
+            None => None,
+            on_change => Some(client.line(Callback::new(on_change, options.user_data))?),
+        };
+        let guard = Arc::new(Guard { core, client, told: line.as_ref().map(Line::closed) });
+        let handle = locker_guard { id: guard.client.adopt(&GUARDS, &guard)? };
+        if let Some(line) = line {
+            guard.client.runtime.spawn(tell_changes(guard.clone(), handle, line));
+        }
+        Ok((handle, guard))
+    }
+
+    fn wait(self: &Arc<Self>, limit: Option<Duration>) -> Result<(), Fail> {
+        let guard = self.clone();
+        self.client.runtime.call(None, async move { guard.core.wait(limit).await })
+    }
+
+    fn unlock(self: Arc<Self>, limit: Limit) -> Result<(), Fail> {
+        let deadline = limit.deadline(self.client.core.timeout());
+        let guard = self.clone();
+        let unlocked = self.client.runtime.confirm(limit, async move { guard.core.unlock().await });
+        let told = self.told.as_ref().map_or(Ok(()), |told| quiet(told, limit, deadline));
+        unlocked.and(told)
+    }
+
+    /// Spends the handle of a guard that has failed and that nobody was given.
+    fn forget(&self, handle: locker_guard) {
+        let _ = self.client.release(&GUARDS, handle.id);
+        if let Some(told) = &self.told {
+            told.wait_until(Limit::Usual.deadline(self.client.core.timeout()));
+        }
+    }
+}
+
+impl Member for Guard {
+    fn end(&self, id: u64) -> Option<Arc<Latch>> {
+        let _ = GUARDS.take(id);
+        self.told.clone()
+    }
+}
+
+fn with_options(mut lock: Lock, options: &Given<locker_lock_options>) -> Result<Lock, Fail> {
+    if let Some(value) = options.text(|o| o.value, "options.value")? {
+        lock = lock.value(value);
+    }
+    if let Some(reason) = options.text(|o| o.reason, "options.reason")? {
+        lock = lock.reason(reason);
+    }
+    if let Some(limit) = Limit::parse(options.fields.timeout_ms, "options.timeout_ms")?.for_people() {
+        lock = lock.timeout(limit);
+    }
+    Ok(lock)
+}
+
+async fn tell_changes(guard: Arc<Guard>, handle: locker_guard, line: Line<locker_change_fn>) {
+    while let Some(change) = guard.core.changed().await {
+        let error = change.error.map(|error| locker_error::from(&Fail::from(error)));
+        line.tell(move |on_change| on_change.call(handle, change.state.into(), error.as_ref())).await;
+    }
+}

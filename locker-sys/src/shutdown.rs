@@ -1,0 +1,38 @@
+//! The end of everything: every client disconnected, every thread ended, as before the first connect.
+
+use crate::client::Client;
+use crate::context;
+use crate::fail::Fail;
+use crate::limit::Limit;
+use crate::log;
+use crate::runtime::Runtime;
+use std::time::Duration;
+
+/// What a client's timeout is when it was not told.
+const USUAL: Duration = Duration::from_secs(5);
+
+/// Disconnects every client and stops the library's threads, for tests and before dlclose.
+#[unsafe(no_mangle)]
+pub extern "C" fn locker_shutdown(timeout_ms: i64) {
+    // There is nobody to tell that a time is wrong.
+    let limit = Limit::parse(timeout_ms, "timeout_ms").unwrap_or(Limit::Usual);
+    crate::boundary::getter((), || {
+        shutdown(limit);
+        Ok::<(), Fail>(())
+    });
+}
+
+fn shutdown(limit: Limit) {
+    let waits = limit != Limit::NoWait && !context::in_callback();
+    let log = log::end();
+    let Some(runtime) = Runtime::retire() else { return };
+    let clients = Client::take_all(&runtime);
+    let usual = clients.iter().map(|client| client.core.timeout()).max().unwrap_or(USUAL);
+    let deadline = if limit == Limit::NoWait { Limit::Usual } else { limit }.deadline(usual);
+    runtime.stop_after(clients.iter().map(|client| client.retire()).collect(), deadline);
+    // Their callback threads end when nobody can call them any more.
+    drop(clients);
+    if waits {
+        runtime.join(log, deadline);
+    }
+}

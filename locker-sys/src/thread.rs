@@ -1,0 +1,119 @@
+//! The library's threads, and how one waits for them.
+
+use crate::boundary::signals_blocked;
+use crate::fail::Fail;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle, ThreadId};
+use std::time::Instant;
+
+/// Something that happens once, to wait for.
+#[derive(Default)]
+pub(crate) struct Latch {
+    open: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Latch {
+    pub(crate) fn open(&self) {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.opened.notify_all();
+    }
+
+    /// Whether it happened until `deadline`.
+    pub(crate) fn wait_until(&self, deadline: Instant) -> bool {
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let result = self.opened.wait_timeout_while(open, left, |open| !*open);
+        *result.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// A thread of the library: named, and with the host's signals blocked.
+pub(crate) struct Thread {
+    handle: JoinHandle<()>,
+    ended: Arc<Latch>,
+}
+
+impl Thread {
+    /// `name` has at most 15 bytes, as Linux wants it.
+    pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Self, Fail> {
+        let ended = Arc::new(Latch::default());
+        let ending = OpenOnDrop(ended.clone());
+        let body = move || {
+            let _ending = ending;
+            body();
+        };
+        let handle = signals_blocked(|| thread::Builder::new().name(name.into()).spawn(body));
+        Ok(Thread { handle: handle.map_err(|e| Fail::exhausted("start a thread", e))?, ended })
+    }
+
+    pub(crate) fn id(&self) -> ThreadId {
+        self.handle.thread().id()
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.handle.is_finished()
+    }
+
+    /// Waits until it is gone, stack and all.
+    pub(crate) fn join(self) {
+        // A panic was told where it happened.
+        let _ = self.handle.join();
+    }
+
+    /// The same until `deadline`; false if it runs on.
+    pub(crate) fn join_until(self, deadline: Instant) -> bool {
+        // The latch opens where only the thread's own tidying is left to do.
+        let gone = self.ended.wait_until(deadline);
+        if gone {
+            self.join();
+        }
+        gone
+    }
+}
+
+struct OpenOnDrop(Arc<Latch>);
+
+impl Drop for OpenOnDrop {
+    fn drop(&mut self) {
+        self.0.open();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    fn blocked(task: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{task}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+        u64::from_str_radix(line.trim(), 16).unwrap()
+    }
+
+    #[test]
+    fn a_thread_takes_no_signals_and_its_maker_keeps_its_own() {
+        let before = blocked("thread-self");
+        let (send, receive) = mpsc::channel();
+        let thread = Thread::spawn("locker-test", move || send.send(blocked("thread-self")).unwrap()).unwrap();
+        let bit = |signal: i32| 1u64 << (signal - 1);
+        let mask = receive.recv().unwrap();
+        for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGPIPE, libc::SIGCHLD, libc::SIGPROF, libc::SIGUSR1] {
+            assert!(mask & bit(signal) != 0, "signal {signal} is not blocked");
+        }
+        assert_eq!(mask & bit(libc::SIGSEGV), 0);
+        assert_eq!(blocked("thread-self"), before);
+        assert!(thread.join_until(Instant::now() + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn one_waits_for_a_thread_no_longer_than_said_and_also_for_one_that_panics() {
+        let (send, receive) = mpsc::channel::<()>();
+        let slow = Thread::spawn("locker-test", move || assert!(receive.recv().is_err())).unwrap();
+        assert!(!slow.join_until(Instant::now() + Duration::from_millis(10)));
+        drop(send);
+        let broken = Thread::spawn("locker-test", || panic!("meant")).unwrap();
+        assert!(broken.join_until(Instant::now() + Duration::from_secs(60)));
+    }
+}

@@ -1,0 +1,163 @@
+//! Watchers: watch, read the next event, unwatch.
+
+use crate::boundary::{Callback, Given, Input, boundary, output, text};
+use crate::client::{CLIENTS, Client, Member, quiet};
+use crate::context;
+use crate::dispatch::Line;
+use crate::fail::Fail;
+use crate::handle::Table;
+use crate::limit::Limit;
+use crate::thread::Latch;
+use crate::types::*;
+use locker_core::Info;
+use std::ffi::c_char;
+use std::mem::MaybeUninit;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{Mutex, watch};
+
+static WATCHERS: Table<Watcher> = Table::new("watcher");
+
+/// Subscribes to the lock `name`: the present holder, then each change. End it with locker_unwatch.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn locker_watch(
+    client: locker_client,
+    name: *const c_char,
+    options: *const locker_watch_options,
+    out: Option<&mut MaybeUninit<locker_watcher>>,
+    error: Option<&mut MaybeUninit<locker_error>>,
+) -> locker_code {
+    // SAFETY: the header asks for a text that ends with a NUL and for options that start with their size.
+    let (name, options) = unsafe { (text(name, "name"), locker_watch_options::read(options)) };
+    boundary(error, || {
+        let (options, name, out) = (options?, name?, output(out)?);
+        context::may_wait()?;
+        out.write(Watcher::start(client, name, options)?);
+        Ok(())
+    })
+}
+
+/// Waits for the next event of a watcher made without on_event.
+#[unsafe(no_mangle)]
+pub extern "C" fn locker_watch_next(
+    watcher: locker_watcher,
+    timeout_ms: i64,
+    out: Option<&mut MaybeUninit<locker_info>>,
+    error: Option<&mut MaybeUninit<locker_error>>,
+) -> locker_code {
+    boundary(error, || {
+        let out = output(out)?;
+        let limit = Limit::parse(timeout_ms, "timeout_ms")?;
+        limit.may_wait()?;
+        out.write(locker_info::from(&WATCHERS.get(watcher.id)?.pull(limit.for_people())?));
+        Ok(())
+    })
+}
+
+/// Ends a watcher and waits for its running callback. After this no callback runs;
+/// called from that very callback it does not wait, and no further one runs.
+#[unsafe(no_mangle)]
+pub extern "C" fn locker_unwatch(
+    watcher: locker_watcher,
+    timeout_ms: i64,
+    error: Option<&mut MaybeUninit<locker_error>>,
+) -> locker_code {
+    boundary(error, || {
+        let mut limit = Limit::parse(timeout_ms, "timeout_ms")?;
+        let client = WATCHERS.get(watcher.id)?.client.clone();
+        if client.is_calling() {
+            limit = Limit::NoWait;
+        }
+        limit.may_wait()?;
+        let watcher = client.release(&WATCHERS, watcher.id)?;
+        watcher.ended.send_replace(true);
+        let deadline = limit.deadline(client.core.timeout());
+        watcher.told.as_ref().map_or(Ok(()), |told| quiet(told, limit, deadline))
+    })
+}
+
+pub(crate) fn live() -> usize {
+    WATCHERS.len()
+}
+
+/// What a handle of a watcher stands for.
+struct Watcher {
+    core: Mutex<locker_core::Watcher>,
+    client: Arc<Client>,
+    ended: watch::Sender<bool>,
+    /// Opens after its last callback; `None` when events are pulled.
+    told: Option<Arc<Latch>>,
+}
+
+impl Watcher {
+    fn start(client: locker_client, name: &str, options: Given<locker_watch_options>) -> Result<locker_watcher, Fail> {
+        let client = CLIENTS.get(client.id)?;
+        let (core, name) = (client.core.clone(), name.to_owned());
+        let core = client.runtime.call(None, async move { core.watch(name).await })?;
+        let line = match options.fields.on_event {
+            None => None,
+            on_event => Some(client.line(Callback::new(on_event, options.user_data))?),
+        };
+        let (core, ended, told) = (Mutex::new(core), watch::Sender::new(false), line.as_ref().map(Line::closed));
+        let watcher = Arc::new(Watcher { core, client, ended, told });
+        let handle = locker_watcher { id: watcher.client.adopt(&WATCHERS, &watcher)? };
+        if let Some(line) = line {
+            watcher.client.runtime.spawn(tell_events(watcher.clone(), line));
+        }
+        Ok(handle)
+    }
+
+    /// The next event; `None` when the watcher has ended, and then for ever.
+    async fn next(&self) -> Option<locker_core::Result<Info>> {
+        let mut ended = self.ended.subscribe();
+        tokio::select! {
+            biased;
+            _ = ended.wait_for(|ended| *ended) => None,
+            event = async { self.core.lock().await.next().await } => event,
+        }
+    }
+
+    fn pull(self: Arc<Self>, limit: Option<Duration>) -> Result<Info, Fail> {
+        if self.told.is_some() {
+            return Err(Fail::invalid("watcher has an on_event, which gets its events"));
+        }
+        let runtime = self.client.runtime.clone();
+        // The limit is kept in there: an event must not be read for a caller that has gone.
+        runtime.call(None, async move {
+            let next = match limit {
+                None => Ok(self.next().await),
+                Some(limit) => tokio::time::timeout(limit, self.next()).await,
+            };
+            match next {
+                Ok(Some(event)) => event.map_err(Fail::from),
+                Ok(None) => Err(Fail::cancelled("the watcher has ended")),
+                Err(_) => Err(Fail::new(locker_code::LOCKER_TIMEOUT, "the lock has not changed hands")),
+            }
+        })
+    }
+}
+
+impl Member for Watcher {
+    fn end(&self, id: u64) -> Option<Arc<Latch>> {
+        let _ = WATCHERS.take(id);
+        self.ended.send_replace(true);
+        self.told.clone()
+    }
+}
+
+async fn tell_events(watcher: Arc<Watcher>, line: Line<locker_event_fn>) {
+    while let Some(event) = watcher.next().await {
+        let last = event.is_err();
+        let event = event.map(|info| locker_info::from(&info)).map_err(|e| locker_error::from(&Fail::from(e)));
+        let watcher = watcher.clone();
+        let tell = move |on_event: &Callback<locker_event_fn>| {
+            if !*watcher.ended.borrow() {
+                on_event.call(event.as_ref());
+            }
+        };
+        line.tell(tell).await;
+        if last {
+            break;
+        }
+    }
+}
