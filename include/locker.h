@@ -23,10 +23,13 @@
  * WAITING    `timeout_ms` in milliseconds. 0: for ever where one waits for other people (locker_lock,
  *            locker_wait, locker_watch_next), the client's timeout_ms where one waits for etcd.
  *            LOCKER_NO_WAIT: not at all; the work goes on behind the call.
- * CALLBACKS  Run on a thread of the library, one at a time for each client, in order. A slow one
- *            delays other callbacks and nothing else: the lease is kept alive. In a callback a call
- *            that would wait gives LOCKER_BAD_CONTEXT; with LOCKER_NO_WAIT all of them work.
- * FORK       A child has no threads of the library: there, all calls give LOCKER_BAD_CONTEXT.
+ * CALLBACKS  Run on a thread of the library with signals blocked, one at a time for each client, in
+ *            order. A slow one delays other callbacks and nothing else: the lease is kept alive. It
+ *            must not throw. In a callback a call that would wait gives LOCKER_BAD_CONTEXT:
+ *            locker_connect, locker_lock, locker_get and locker_watch always would, the others do not
+ *            with LOCKER_NO_WAIT.
+ * FORK       A child has no threads of the library: there, all calls give LOCKER_BAD_CONTEXT. Fork
+ *            before the first locker_connect, or after locker_shutdown, and the child has its own.
  * VERSIONS   Within one LOCKER_ABI: no function goes or changes; options only grow at the end;
  *            codes may be added, so test for LOCKER_OK first and keep a default.
  */
@@ -138,6 +141,7 @@ typedef int32_t locker_mode;
 // Options start with their own size and are otherwise zero for the defaults:
 // `locker_connect_options o = { .struct_size = sizeof o, .ttl_ms = 30000 };`
 // Strings are copied before the call returns. NULL in place of options: all defaults.
+// A wrong struct_size gives LOCKER_INVALID, and then nothing else of the options was looked at.
 typedef struct locker_connect_options {
   size_t struct_size;
   // Put before every key. NULL: "/locker/". Empty: nothing, which is how to share a name with
@@ -147,7 +151,7 @@ typedef struct locker_connect_options {
   int64_t ttl_ms;
   // The limit of all that waits for etcd, not for another holder. 0: 5 seconds.
   int64_t timeout_ms;
-  // An etcd user. NULL: none.
+  // An etcd user. NULL: none, and no password then.
   const char *username;
   const char *password;
   // PEM file of the authorities to trust with https endpoints. NULL: the system's.
@@ -207,8 +211,9 @@ typedef struct locker_guard {
   uint64_t id;
 } locker_guard;
 
-// Called when a guard changes state, in order, never with the same state twice running; LOCKER_ENDED
-// is the last call. `error` says why it ended or is at risk, and is NULL when locker_unlock ended it.
+// Called when a guard changes state, in order; LOCKER_ENDED is the last call. LOCKER_WAITING says that
+// it lost its place in the queue and entered again; no other state comes twice running. `error` says why
+// it ended, is at risk or entered again; it is NULL when locker_unlock ended it.
 typedef void (*locker_change_fn)(void *user_data,
                                  struct locker_guard guard,
                                  locker_state state,
@@ -217,7 +222,8 @@ typedef void (*locker_change_fn)(void *user_data,
 // Called once, after the last callback that got this `user_data` has returned.
 typedef void (*locker_free_fn)(void *user_data);
 
-// As locker_connect_options. The library owns user_data from the call on, even a failed one.
+// As locker_connect_options. The library owns user_data from the call on, even a failed one (but for a
+// wrong struct_size): it calls free_user_data once, on a callback thread or the calling one.
 typedef struct locker_lock_options {
   size_t struct_size;
   // What others read with locker_get. NULL: "<host>:<pid>".
@@ -237,7 +243,7 @@ typedef void (*locker_event_fn)(void *user_data,
                                 const struct locker_info *info,
                                 const struct locker_error *error);
 
-// As locker_connect_options. The library owns user_data from the call on, even a failed one.
+// As locker_lock_options.
 typedef struct locker_watch_options {
   size_t struct_size;
   // NULL: read events with locker_watch_next instead.
@@ -251,7 +257,8 @@ typedef struct locker_watcher {
   uint64_t id;
 } locker_watcher;
 
-// Called for each line of the library's log. Levels: 1 error, 2 warning, 3 info, 4 debug.
+// Called for each line of the library's log, by a thread of its own. Levels: 1 error, 2 warning, 3 info,
+// 4 debug.
 typedef void (*locker_log_fn)(void *user_data, int32_t level, const char *message);
 
 #ifdef __cplusplus
@@ -270,20 +277,23 @@ const char *locker_code_name(int32_t code);
 // How many handles are open. A test that ends with more than 0 has leaked.
 size_t locker_live_handles(void);
 
-// Connects to an etcd cluster. `endpoints` is a comma-separated list of URLs.
-// End the client with locker_disconnect.
+// Connects to an etcd cluster. `endpoints` is a comma-separated list of URLs. If none of them answers
+// within options->timeout_ms: LOCKER_UNAVAILABLE. End the client with locker_disconnect.
 locker_code locker_connect(const char *endpoints,
                            const struct locker_connect_options *options,
                            struct locker_client *out,
                            struct locker_error *error);
 
-// Ends a client, its guards and its watchers, and waits for etcd to confirm.
-// The handle is spent even if this fails; then the locks end with their lease.
+// Ends a client, its guards and its watchers, whose handles are spent too, and waits for etcd to confirm
+// and for callbacks that are running. LOCKER_UNAVAILABLE says that etcd has not confirmed: the locks end
+// with their lease. LOCKER_TIMEOUT says that a callback is still running. The client's handle is spent
+// in either case, but not by LOCKER_INVALID and LOCKER_BAD_CONTEXT, which did nothing.
 locker_code locker_disconnect(struct locker_client client,
                               int64_t timeout_ms,
                               struct locker_error *error);
 
-// Reads who holds the lock `name`. A token of 0 says nobody does.
+// Reads who holds the lock `name`. A token of 0 says nobody does. LOCKER_UNAVAILABLE if etcd has not
+// answered in time, and so always with LOCKER_NO_WAIT.
 locker_code locker_get(struct locker_client client,
                        const char *name,
                        int64_t timeout_ms,
@@ -292,6 +302,7 @@ locker_code locker_get(struct locker_client client,
 
 // Acquires the lock `name`, first come first served. End the guard with locker_unlock.
 // Two guards for one name exclude each other, also within one client and one thread.
+// If it fails nothing is held, nothing is left in the queue, and on_change has been called for the last time.
 locker_code locker_lock(struct locker_client client,
                         const char *name,
                         const struct locker_lock_options *options,
@@ -309,8 +320,11 @@ locker_code locker_lock_start(struct locker_client client,
 // Waits until a guard is held. LOCKER_TIMEOUT leaves it in the queue.
 locker_code locker_wait(struct locker_guard guard, int64_t timeout_ms, struct locker_error *error);
 
-// Ends a guard whatever its state: takes it out of the queue, or releases the lock and waits for
-// etcd to confirm. LOCKER_LOST says the lock was lost before. The handle is spent in any case.
+// Ends a guard whatever its state: takes it out of the queue, or releases the lock, and waits for etcd to
+// confirm and for its last on_change. LOCKER_LOST says the lock was lost before. LOCKER_UNAVAILABLE says
+// that etcd has not confirmed: the release is tried until the lease has ended. LOCKER_TIMEOUT says that
+// on_change is still running. The handle is spent in any case, but not by LOCKER_INVALID and
+// LOCKER_BAD_CONTEXT, which did nothing.
 locker_code locker_unlock(struct locker_guard guard,
                           int64_t timeout_ms,
                           struct locker_error *error);
@@ -338,25 +352,31 @@ locker_code locker_watch(struct locker_client client,
                          struct locker_watcher *out,
                          struct locker_error *error);
 
-// Waits for the next event of a watcher made without on_event.
+// Waits for the next event of a watcher made without on_event: first the present holder, then each
+// change. LOCKER_CANCELLED says that the watcher has ended.
 locker_code locker_watch_next(struct locker_watcher watcher,
                               int64_t timeout_ms,
                               struct locker_info *out,
                               struct locker_error *error);
 
-// Ends a watcher and waits for its running callback. After this no callback runs;
-// called from that very callback it does not wait, and no further one runs.
+// Ends a watcher and waits for its running callback. After this no callback runs; called from a callback
+// of its own client it does not wait, and no further one runs. LOCKER_TIMEOUT says that the callback is
+// still running; it is the last. The handle is spent, but not by LOCKER_INVALID and LOCKER_BAD_CONTEXT.
 locker_code locker_unwatch(struct locker_watcher watcher,
                            int64_t timeout_ms,
                            struct locker_error *error);
 
-// Sends the library's log to `log`, up to `level`; NULL turns it off, which is the default.
+// Sends the library's log to `log`, up to `level`; NULL turns it off, which is the default. It does not
+// wait for a `log` that was set before: that one may still be running until its user data is freed.
+// When it is slow lines are dropped, and their number is told.
 void locker_set_log(int32_t level,
                     locker_log_fn log,
                     void *user_data,
                     locker_free_fn free_user_data);
 
-// Disconnects every client and stops the library's threads, for tests and before dlclose.
+// Disconnects every client, turns the log off and stops the library's threads, for tests and before
+// dlclose. Calls that wait elsewhere give LOCKER_CANCELLED. Waits for etcd and for running callbacks, 0: as
+// long as the clients' timeout_ms; in a callback not at all. A later locker_connect starts anew.
 void locker_shutdown(int64_t timeout_ms);
 
 #ifdef __cplusplus

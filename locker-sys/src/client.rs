@@ -20,8 +20,8 @@ use tokio::task::JoinHandle;
 
 pub(crate) static CLIENTS: Table<Client> = Table::new("client");
 
-/// Connects to an etcd cluster. `endpoints` is a comma-separated list of URLs.
-/// End the client with locker_disconnect.
+/// Connects to an etcd cluster. `endpoints` is a comma-separated list of URLs. If none of them answers
+/// within options->timeout_ms: LOCKER_UNAVAILABLE. End the client with locker_disconnect.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn locker_connect(
     endpoints: *const c_char,
@@ -40,8 +40,10 @@ pub unsafe extern "C" fn locker_connect(
     })
 }
 
-/// Ends a client, its guards and its watchers, and waits for etcd to confirm.
-/// The handle is spent even if this fails; then the locks end with their lease.
+/// Ends a client, its guards and its watchers, whose handles are spent too, and waits for etcd to confirm
+/// and for callbacks that are running. LOCKER_UNAVAILABLE says that etcd has not confirmed: the locks end
+/// with their lease. LOCKER_TIMEOUT says that a callback is still running. The client's handle is spent
+/// in either case, but not by LOCKER_INVALID and LOCKER_BAD_CONTEXT, which did nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn locker_disconnect(
     client: locker_client,
@@ -55,7 +57,8 @@ pub extern "C" fn locker_disconnect(
     })
 }
 
-/// Reads who holds the lock `name`. A token of 0 says nobody does.
+/// Reads who holds the lock `name`. A token of 0 says nobody does. LOCKER_UNAVAILABLE if etcd has not
+/// answered in time, and so always with LOCKER_NO_WAIT.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn locker_get(
     client: locker_client,
@@ -68,7 +71,7 @@ pub unsafe extern "C" fn locker_get(
     let name = unsafe { text(name, "name") };
     boundary(error, || {
         let (name, out) = (name?.to_owned(), output(out)?);
-        let limit = Limit::setting(timeout_ms, "timeout_ms")?;
+        let limit = Limit::parse(timeout_ms, "timeout_ms")?.for_people();
         context::may_wait()?;
         let client = CLIENTS.get(client.id)?;
         let core = client.core.clone();
@@ -184,8 +187,8 @@ impl Client {
         let deadline = limit.deadline(self.core.timeout());
         let callbacks = self.end_members();
         let core = self.core.clone();
-        self.runtime.confirm(limit, async move { core.disconnect().await })?;
-        callbacks.iter().try_for_each(|callback| quiet(callback, limit, deadline))
+        let confirmed = self.runtime.confirm(limit, async move { core.disconnect().await });
+        confirmed.and(callbacks.iter().map(|callback| quiet(callback, limit, deadline)).collect())
     }
 
     /// Spends the handles of all clients that the runtime turns.

@@ -20,6 +20,7 @@ static GUARDS: Table<Guard> = Table::new("guard");
 
 /// Acquires the lock `name`, first come first served. End the guard with locker_unlock.
 /// Two guards for one name exclude each other, also within one client and one thread.
+/// If it fails nothing is held, nothing is left in the queue, and on_change has been called for the last time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn locker_lock(
     client: locker_client,
@@ -73,8 +74,11 @@ pub extern "C" fn locker_wait(
     })
 }
 
-/// Ends a guard whatever its state: takes it out of the queue, or releases the lock and waits for
-/// etcd to confirm. LOCKER_LOST says the lock was lost before. The handle is spent in any case.
+/// Ends a guard whatever its state: takes it out of the queue, or releases the lock, and waits for etcd to
+/// confirm and for its last on_change. LOCKER_LOST says the lock was lost before. LOCKER_UNAVAILABLE says
+/// that etcd has not confirmed: the release is tried until the lease has ended. LOCKER_TIMEOUT says that
+/// on_change is still running. The handle is spent in any case, but not by LOCKER_INVALID and
+/// LOCKER_BAD_CONTEXT, which did nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn locker_unlock(
     guard: locker_guard,

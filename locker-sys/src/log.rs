@@ -18,7 +18,9 @@ use tracing_core::field::{Field, Visit};
 use tracing_core::span::{Attributes, Id, Record};
 use tracing_core::{Dispatch, Event, Level, LevelFilter, Metadata, Subscriber, dispatcher};
 
-/// Sends the library's log to `log`, up to `level`; NULL turns it off, which is the default.
+/// Sends the library's log to `log`, up to `level`; NULL turns it off, which is the default. It does not
+/// wait for a `log` that was set before: that one may still be running until its user data is freed.
+/// When it is slow lines are dropped, and their number is told.
 #[unsafe(no_mangle)]
 pub extern "C" fn locker_set_log(
     level: i32,

@@ -11,7 +11,9 @@ use std::time::Duration;
 /// What a client's timeout is when it was not told.
 const USUAL: Duration = Duration::from_secs(5);
 
-/// Disconnects every client and stops the library's threads, for tests and before dlclose.
+/// Disconnects every client, turns the log off and stops the library's threads, for tests and before
+/// dlclose. Calls that wait elsewhere give LOCKER_CANCELLED. Waits for etcd and for running callbacks, 0: as
+/// long as the clients' timeout_ms; in a callback not at all. A later locker_connect starts anew.
 #[unsafe(no_mangle)]
 pub extern "C" fn locker_shutdown(timeout_ms: i64) {
     // There is nobody to tell that a time is wrong.

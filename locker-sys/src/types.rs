@@ -135,8 +135,9 @@ pub struct locker_info {
     pub value: [c_char; 1024],
 }
 
-/// Called when a guard changes state, in order, never with the same state twice running; LOCKER_ENDED
-/// is the last call. `error` says why it ended or is at risk, and is NULL when locker_unlock ended it.
+/// Called when a guard changes state, in order; LOCKER_ENDED is the last call. LOCKER_WAITING says that
+/// it lost its place in the queue and entered again; no other state comes twice running. `error` says why
+/// it ended, is at risk or entered again; it is NULL when locker_unlock ended it.
 pub type locker_change_fn = Option<
     unsafe extern "C" fn(user_data: *mut c_void, guard: locker_guard, state: locker_state, error: *const locker_error),
 >;
@@ -146,7 +147,8 @@ pub type locker_change_fn = Option<
 pub type locker_event_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, info: *const locker_info, error: *const locker_error)>;
 
-/// Called for each line of the library's log. Levels: 1 error, 2 warning, 3 info, 4 debug.
+/// Called for each line of the library's log, by a thread of its own. Levels: 1 error, 2 warning, 3 info,
+/// 4 debug.
 pub type locker_log_fn = Option<unsafe extern "C" fn(user_data: *mut c_void, level: i32, message: *const c_char)>;
 
 /// Called once, after the last callback that got this `user_data` has returned.
@@ -155,6 +157,7 @@ pub type locker_free_fn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 /// Options start with their own size and are otherwise zero for the defaults:
 /// `locker_connect_options o = { .struct_size = sizeof o, .ttl_ms = 30000 };`
 /// Strings are copied before the call returns. NULL in place of options: all defaults.
+/// A wrong struct_size gives LOCKER_INVALID, and then nothing else of the options was looked at.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct locker_connect_options {
@@ -166,7 +169,7 @@ pub struct locker_connect_options {
     pub ttl_ms: i64,
     /// The limit of all that waits for etcd, not for another holder. 0: 5 seconds.
     pub timeout_ms: i64,
-    /// An etcd user. NULL: none.
+    /// An etcd user. NULL: none, and no password then.
     pub username: *const c_char,
     pub password: *const c_char,
     /// PEM file of the authorities to trust with https endpoints. NULL: the system's.
@@ -176,7 +179,8 @@ pub struct locker_connect_options {
     pub key_file: *const c_char,
 }
 
-/// As locker_connect_options. The library owns user_data from the call on, even a failed one.
+/// As locker_connect_options. The library owns user_data from the call on, even a failed one (but for a
+/// wrong struct_size): it calls free_user_data once, on a callback thread or the calling one.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct locker_lock_options {
@@ -192,7 +196,7 @@ pub struct locker_lock_options {
     pub free_user_data: locker_free_fn,
 }
 
-/// As locker_connect_options. The library owns user_data from the call on, even a failed one.
+/// As locker_lock_options.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct locker_watch_options {

@@ -37,7 +37,8 @@ pub unsafe extern "C" fn locker_watch(
     })
 }
 
-/// Waits for the next event of a watcher made without on_event.
+/// Waits for the next event of a watcher made without on_event: first the present holder, then each
+/// change. LOCKER_CANCELLED says that the watcher has ended.
 #[unsafe(no_mangle)]
 pub extern "C" fn locker_watch_next(
     watcher: locker_watcher,
@@ -54,8 +55,9 @@ pub extern "C" fn locker_watch_next(
     })
 }
 
-/// Ends a watcher and waits for its running callback. After this no callback runs;
-/// called from that very callback it does not wait, and no further one runs.
+/// Ends a watcher and waits for its running callback. After this no callback runs; called from a callback
+/// of its own client it does not wait, and no further one runs. LOCKER_TIMEOUT says that the callback is
+/// still running; it is the last. The handle is spent, but not by LOCKER_INVALID and LOCKER_BAD_CONTEXT.
 #[unsafe(no_mangle)]
 pub extern "C" fn locker_unwatch(
     watcher: locker_watcher,

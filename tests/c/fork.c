@@ -1,0 +1,131 @@
+/* A child of fork has no threads of the library: every call says so at once, and the parent does not notice. */
+#include "test.h"
+
+static locker_client client;
+static locker_guard guard;
+static locker_watcher watcher;
+static count freed = COUNT;
+
+static void on_change(void *user_data, locker_guard g, locker_state state, const locker_error *error) {
+  (void)user_data, (void)g, (void)state, (void)error;
+}
+
+static void on_event(void *user_data, const locker_info *info, const locker_error *error) {
+  (void)user_data, (void)info, (void)error;
+}
+
+static void on_log(void *user_data, int32_t level, const char *message) {
+  (void)user_data, (void)level, (void)message;
+}
+
+#define REFUSED(call) FAILS(LOCKER_BAD_CONTEXT, "fork", call)
+
+static void in_the_child(void) {
+  int64_t begin = now_ms();
+  locker_info info;
+  locker_client c;
+  locker_guard g;
+  locker_watcher w;
+  locker_lock_options lock = {
+      .struct_size = sizeof lock, .on_change = on_change, .user_data = &freed, .free_user_data = count_free};
+  locker_watch_options watch = {
+      .struct_size = sizeof watch, .on_event = on_event, .user_data = &freed, .free_user_data = count_free};
+  REFUSED(locker_connect(endpoints(), NULL, &c, &error));
+  REFUSED(locker_lock(client, "x", &lock, &g, &error));
+  REFUSED(locker_lock_start(client, "x", &lock, &g, &error));
+  REFUSED(locker_watch(client, "x", &watch, &w, &error));
+  CHECK(counted(&freed) == 3);
+  REFUSED(locker_wait(guard, 0, &error));
+  REFUSED(locker_unlock(guard, 0, &error));
+  REFUSED(locker_unlock(guard, LOCKER_NO_WAIT, &error));
+  REFUSED(locker_guard_info(guard, &info, &error));
+  REFUSED(locker_get(client, "x", 0, &info, &error));
+  REFUSED(locker_watch_next(watcher, 0, &info, &error));
+  REFUSED(locker_unwatch(watcher, 0, &error));
+  REFUSED(locker_disconnect(client, 0, &error));
+  CHECK(locker_guard_state(guard) == LOCKER_NONE);
+  CHECK(locker_guard_token(guard) == 0 && locker_guard_remaining_ms(guard) == 0);
+  CHECK(locker_live_handles() == 0);
+  CHECK(locker_abi() == LOCKER_ABI && *locker_version() && !strcmp(locker_code_name(0), "ok"));
+  locker_set_log(4, on_log, &freed, count_free);
+  CHECK(counted(&freed) == 4);
+  locker_shutdown(0);
+  CHECK(now_ms() - begin < 2000);
+}
+
+static void succeeds(pid_t child) {
+  int status;
+  CHECK(waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+/* With exit, which runs what a library may have left to run. */
+static void child_is_told(void) {
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (!child) {
+    in_the_child();
+    exit(0);
+  }
+  succeeds(child);
+  locker_info info;
+  OK(locker_get(client, "parent", 0, &info, &error));
+  CHECK(info.token == locker_guard_token(guard) && locker_guard_state(guard) == LOCKER_HELD);
+}
+
+/* While other threads are at work in the library, and may hold any of its locks. */
+static bool stop;
+static void *work(void *name) {
+  while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {
+    locker_guard g = locked(client, name);
+    OK(locker_unlock(g, 0, &error));
+  }
+  return NULL;
+}
+
+static void child_of_a_busy_parent_is_told(void) {
+  static char names[4][8] = {"a", "a", "b", "c"};
+  pthread_t all[4];
+  for (int i = 0; i < 4; i++) all[i] = thread(work, names[i]);
+  for (int i = 0; i < 50; i++) {
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (!child) {
+      /* Nothing that allocates, as after any fork of a process with threads. */
+      alarm(20);
+      locker_code code = locker_unlock(guard, 0, NULL);
+      bool none = locker_guard_state(guard) == LOCKER_NONE && locker_live_handles() == 0;
+      _exit(code == LOCKER_BAD_CONTEXT && none ? 0 : 1);
+    }
+    succeeds(child);
+  }
+  __atomic_store_n(&stop, true, __ATOMIC_SEQ_CST);
+  for (int i = 0; i < 4; i++) pthread_join(all[i], NULL);
+}
+
+static void child_uses_its_own(void) {
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (!child) {
+    locker_client own = connected();
+    locker_guard g = locked(own, "child");
+    OK(locker_unlock(g, 0, &error));
+    leave(own);
+    exit(0);
+  }
+  succeeds(child);
+}
+
+int main(void) {
+  prefix();
+  child_uses_its_own(); /* before the first connect */
+  client = connected();
+  guard = locked(client, "parent");
+  OK(locker_watch(client, "parent", NULL, &watcher, &error));
+  child_is_told();
+  child_of_a_busy_parent_is_told();
+  CHECK(locker_guard_state(guard) == LOCKER_HELD);
+  OK(locker_unlock(guard, 0, &error));
+  leave(client);
+  child_uses_its_own(); /* after locker_shutdown */
+}

@@ -1,0 +1,79 @@
+#!/bin/sh
+# Builds the C tests and runs each under the address and undefined-behaviour sanitizers and once more under valgrind.
+#
+#     locker dev -- tests/c/run.sh [NAME...]
+#
+# The library is $LOCKER_LIBRARY, else target/debug/liblocker.so (made by `cargo build`).
+# $LOCKER_VALGRIND=no leaves valgrind out, and says so.
+set -u
+root=$(cd "$(dirname "$0")/../.." && pwd)
+library=${LOCKER_LIBRARY:-$root/target/debug/liblocker.so}
+
+die() {
+  echo "run.sh: $*" >&2
+  exit 2
+}
+
+[ -n "${LOCKER_ENDPOINTS:-}" ] || die 'LOCKER_ENDPOINTS is not set: run this as `locker dev -- tests/c/run.sh`'
+[ -f "$library" ] || die "there is no $library: run \`cargo build -p locker-sys\`"
+valgrind=${LOCKER_VALGRIND:-valgrind}
+[ "$valgrind" = no ] || command -v "$valgrind" >/dev/null || die "there is no valgrind: install it, or set LOCKER_VALGRIND=no"
+
+# A directory of this run, so that two may go on at once.
+mkdir -p "$root/target/c"
+out=$(mktemp -d "$root/target/c/run.XXXXXX") || exit 2
+trap 'rm -rf "$out"' EXIT
+trap 'exit 130' INT TERM
+ln -s "$library" "$out/liblocker.so"
+ln -s "$library" "$out/liblocker.so.1"
+export LD_LIBRARY_PATH="$out"
+
+passed=0
+failed=0
+
+# compile PROGRAM NAME FLAGS...
+compile() {
+  program=$1 name=$2
+  shift 2
+  ${CC:-cc} -std=c11 -g -O1 -Wall -Wextra -Wpedantic -Werror "$@" -I"$root/include" "$root/tests/c/$name.c" -o "$program" \
+    -L"$out" -Wl,--as-needed -llocker -lpthread -ldl
+}
+
+# run LABEL NAME COMMAND...: one line, and what the program said if it failed.
+run() {
+  label=$1 name=$2
+  shift 2
+  begin=$(date +%s)
+  if timeout 300 "$@" >"$out/log" 2>&1; then
+    passed=$((passed + 1))
+    echo "ok    $name ($label, $(($(date +%s) - begin)) s)"
+  else
+    code=$?
+    failed=$((failed + 1))
+    sed 's/^/      /' "$out/log"
+    echo "FAIL  $name ($label, exit $code)"
+  fi
+}
+
+[ $# -gt 0 ] || set -- $(cd "$root/tests/c" && ls ./*.c | sed 's|^\./||; s|\.c$||' | grep -v '^layout$')
+for name; do
+  if compile "$out/$name" "$name" -fsanitize=address,undefined -fno-sanitize-recover=all; then
+    run sanitizers "$name" "$out/$name"
+  else
+    failed=$((failed + 1))
+    echo "FAIL  $name (does not compile)"
+    continue
+  fi
+  if [ "$valgrind" = no ]; then
+    echo "      $name was not run under valgrind: LOCKER_VALGRIND=no"
+  elif compile "$out/$name" "$name"; then
+    # A thousand threads need a greater table; each of ours is joined, so that nothing may be lost.
+    run valgrind "$name" "$valgrind" --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
+      --max-threads=1100 --fair-sched=try "$out/$name"
+  else
+    failed=$((failed + 1))
+    echo "FAIL  $name (does not compile without the sanitizers)"
+  fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
