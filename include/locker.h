@@ -302,7 +302,8 @@ locker_code locker_get(struct locker_client client,
 
 // Acquires the lock `name`, first come first served. End the guard with locker_unlock.
 // Two guards for one name exclude each other, also within one client and one thread.
-// If it fails nothing is held, nothing is left in the queue, and on_change has been called for the last time.
+// If it fails nothing is held, its place in the queue is given up behind the call, and on_change has been
+// called for the last time.
 locker_code locker_lock(struct locker_client client,
                         const char *name,
                         const struct locker_lock_options *options,

@@ -102,7 +102,7 @@ fn with_options(mut connect: Connect, options: &Given<locker_connect_options>) -
     let cert = options.text(|o| o.cert_file, "options.cert_file")?;
     let key = options.text(|o| o.key_file, "options.key_file")?;
     if let Some((cert, key)) = both(cert, "options.cert_file", key, "options.key_file")? {
-        connect = connect.cert_files(cert, key);
+        connect = connect.cert_file(cert).key_file(key);
     }
     Ok(connect)
 }

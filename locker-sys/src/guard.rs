@@ -20,7 +20,8 @@ static GUARDS: Table<Guard> = Table::new("guard");
 
 /// Acquires the lock `name`, first come first served. End the guard with locker_unlock.
 /// Two guards for one name exclude each other, also within one client and one thread.
-/// If it fails nothing is held, nothing is left in the queue, and on_change has been called for the last time.
+/// If it fails nothing is held, its place in the queue is given up behind the call, and on_change has been
+/// called for the last time.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn locker_lock(
     client: locker_client,

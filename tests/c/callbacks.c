@@ -172,6 +172,16 @@ static void client_ends_in_its_own_callback(void) {
   OK(locker_unlock(next, 0, &error));
 }
 
+/* HELD, ENDED by locker_unlock, and between them what a slow machine does to a short lease. */
+static void was_held(story *story) {
+  int last = counted(&story->told) - 1;
+  CHECK(last >= 1);
+  said(story, 0, LOCKER_HELD, LOCKER_OK);
+  for (int i = 1; i < last; i++)
+    said(story, i, i % 2 ? LOCKER_AT_RISK : LOCKER_HELD, i % 2 ? LOCKER_UNAVAILABLE : LOCKER_OK);
+  said(story, last, LOCKER_ENDED, LOCKER_OK);
+}
+
 /* A callback that does not return until it is told to. */
 static count entered = COUNT, leave_now = COUNT;
 static void hang(locker_guard guard, locker_state state) {
@@ -205,11 +215,10 @@ static void slow_callback_costs_no_lease(void) {
   CHECK(counted(&behind.freed) == 0);
   count_up(&leave_now);
   await(&behind.freed, 1);
-  CHECK(counted(&behind.told) == 2);
-  said(&behind, 0, LOCKER_HELD, LOCKER_OK);
-  said(&behind, 1, LOCKER_ENDED, LOCKER_OK);
+  was_held(&behind);
   OK(locker_unlock(guard, 0, &error));
-  CHECK(counted(&slow.told) == 2 && counted(&slow.freed) == 1);
+  CHECK(counted(&slow.freed) == 1);
+  was_held(&slow);
   OK(locker_unlock(third, 0, &error));
   OK(locker_disconnect(hasty, 0, &error));
 }

@@ -27,8 +27,10 @@ int main(void) {
     locker_connect_options options = {.struct_size = sizeof options, .prefix = prefix()};
     locker_client client;
     locker_guard guard;
+    char name[32];
+    snprintf(name, sizeof name, "plugin %d", i);
     OK(my_locker_connect(endpoints(), &options, &client, &error));
-    OK(my_locker_lock(client, "plugin", NULL, &guard, &error));
+    OK(my_locker_lock(client, name, NULL, &guard, &error));
     if (i % 2) OK(my_locker_unlock(guard, 0, &error));
     if (i % 3) OK(my_locker_disconnect(client, 0, &error));
     if (i % 5) my_locker_shutdown(0);

@@ -44,13 +44,13 @@ run() {
   label=$1 name=$2
   shift 2
   begin=$(date +%s)
-  if timeout 300 "$@" >"$out/log" 2>&1; then
+  if timeout 300 "$@" >"$out/output.txt" 2>&1; then
     passed=$((passed + 1))
     echo "ok    $name ($label, $(($(date +%s) - begin)) s)"
   else
     code=$?
     failed=$((failed + 1))
-    sed 's/^/      /' "$out/log"
+    sed 's/^/      /' "$out/output.txt"
     echo "FAIL  $name ($label, exit $code)"
   fi
 }
@@ -67,9 +67,12 @@ for name; do
   if [ "$valgrind" = no ]; then
     echo "      $name was not run under valgrind: LOCKER_VALGRIND=no"
   elif compile "$out/$name" "$name"; then
-    # A thousand threads need a greater table; each of ours is joined, so that nothing may be lost.
-    run valgrind "$name" "$valgrind" --quiet --error-exitcode=9 --leak-check=full --errors-for-leak-kinds=definite \
-      --max-threads=1100 --fair-sched=try "$out/$name"
+    # A child of fork lacks the threads that own what would be found lost there.
+    leaks=full
+    [ "$name" = fork ] && leaks=no
+    # A thousand threads need a greater table.
+    run valgrind "$name" "$valgrind" --quiet --error-exitcode=9 --leak-check=$leaks --errors-for-leak-kinds=definite \
+      --show-leak-kinds=definite --max-threads=1100 --fair-sched=try "$out/$name"
   else
     failed=$((failed + 1))
     echo "FAIL  $name (does not compile without the sanitizers)"

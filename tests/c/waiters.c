@@ -17,7 +17,7 @@ static void *wait_for_it(void *guard) {
 }
 
 int main(void) {
-  client = connected();
+  client = connect_with(60000, 60000); /* under valgrind a thousand locks take their time */
   locked(client, "crowded");
   pthread_attr_t small;
   pthread_attr_init(&small);
