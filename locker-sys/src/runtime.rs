@@ -184,3 +184,36 @@ fn late(limit: Duration) -> Fail {
 fn stopped() -> Fail {
     Fail::cancelled("locker_shutdown ended this call")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::pending;
+    use std::thread;
+
+    fn code<T>(result: Result<T, Fail>) -> Option<locker_code> {
+        result.err().map(|fail| fail.code)
+    }
+
+    #[test]
+    fn a_call_has_a_limit_survives_a_panic_and_ends_with_the_runtime() {
+        let runtime = Runtime::start().unwrap();
+        assert_eq!(runtime.call(None, async { Ok::<_, Fail>(7) }).unwrap(), 7);
+        let panics = runtime.call(None, async { if true { panic!("meant") } else { Ok::<(), Fail>(()) } });
+        assert_eq!(code(panics), Some(locker_code::LOCKER_INTERNAL));
+        let late = runtime.call(Some(Duration::from_millis(1)), pending::<Result<(), Fail>>());
+        assert_eq!(code(late), Some(locker_code::LOCKER_UNAVAILABLE));
+
+        let waiting = thread::spawn({
+            let runtime = runtime.clone();
+            move || runtime.call(None, pending::<Result<(), Fail>>())
+        });
+        let endless = runtime.spawn(pending());
+        let begun = Instant::now();
+        runtime.stop_after(vec![endless], begun + Duration::from_millis(50));
+        runtime.join(None, begun);
+        assert_eq!(code(waiting.join().unwrap()), Some(locker_code::LOCKER_CANCELLED));
+        assert_eq!(code(runtime.call(None, async { Ok::<_, Fail>(()) })), Some(locker_code::LOCKER_CANCELLED));
+        assert!(begun.elapsed() >= Duration::from_millis(50));
+    }
+}

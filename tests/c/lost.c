@@ -1,0 +1,105 @@
+/* A lock that is lost: told once, to everybody who asks, and before anybody else can hold it. */
+#include "test.h"
+
+#include <signal.h>
+
+static locker_client client;
+
+typedef struct story {
+  count told, freed;
+  locker_state states[16];
+  int32_t codes[16];
+} story;
+
+#define STORY {.told = COUNT, .freed = COUNT}
+
+static void on_change(void *user_data, locker_guard guard, locker_state state, const locker_error *error) {
+  story *story = user_data;
+  (void)guard;
+  int n = counted(&story->told);
+  CHECK(n < 16);
+  story->states[n] = state;
+  story->codes[n] = error ? error->code : LOCKER_OK;
+  count_up(&story->told);
+}
+
+static void free_story(void *user_data) { count_up(&((story *)user_data)->freed); }
+
+static locker_guard told_to(story *story, locker_client client, const char *name) {
+  locker_lock_options options = {
+      .struct_size = sizeof options, .on_change = on_change, .user_data = story, .free_user_data = free_story};
+  locker_guard guard;
+  OK(locker_lock(client, name, &options, &guard, &error));
+  return guard;
+}
+
+static void was_lost(story *story, locker_guard guard) {
+  await(&story->freed, 1);
+  int last = counted(&story->told) - 1;
+  CHECK(story->states[0] == LOCKER_HELD && story->states[last] == LOCKER_ENDED && story->codes[last] == LOCKER_LOST);
+  CHECK(locker_guard_state(guard) == LOCKER_ENDED);
+  CHECK(locker_guard_token(guard) == 0 && locker_guard_remaining_ms(guard) == 0);
+  FAILS(LOCKER_LOST, "", locker_wait(guard, 0, &error));
+  FAILS(LOCKER_LOST, "", locker_unlock(guard, 0, &error));
+  FAILS(LOCKER_BAD_HANDLE, "guard", locker_unlock(guard, 0, &error));
+}
+
+/* Somebody deletes the key by hand. */
+static void deleted_by_hand(void) {
+  story story = STORY;
+  locker_guard guard = told_to(&story, client, "deleted");
+  char command[512];
+  snprintf(command, sizeof command, "ETCDCTL_API=3 ETCDCTL_ENDPOINTS='%s' etcdctl del --prefix '%sdeleted/' >/dev/null",
+           endpoints(), prefix());
+  CHECK(system(command) == 0);
+  was_lost(&story, guard);
+}
+
+/* The process is stopped for longer than its lease lives: the first question after that is answered with the truth. */
+static void stopped_and_continued(pid_t stopper, int ask) {
+  locker_client hasty = connect_with(2000, 0);
+  story story = STORY;
+  locker_guard guard = told_to(&story, hasty, "stopped");
+  CHECK(locker_guard_remaining_ms(guard) > 0);
+  CHECK(write(ask, "x", 1) == 1);
+  int64_t before = now_ms();
+  while (now_ms() - before < 2500) before = now_ms(); /* until one look at the clock took that long */
+  CHECK(locker_guard_state(guard) == LOCKER_ENDED && locker_guard_remaining_ms(guard) == 0);
+  CHECK(locker_guard_token(guard) == 0);
+  was_lost(&story, guard);
+  CHECK(waitpid(stopper, NULL, 0) == stopper);
+  /* The client goes on with a new lease. */
+  locker_guard again = locked(hasty, "stopped");
+  OK(locker_unlock(again, 0, &error));
+  OK(locker_disconnect(hasty, 0, &error));
+}
+
+/* Stops its parent, once it is asked to, for longer than a lease of 2 s. */
+static pid_t start_stopper(int *ask) {
+  int ends[2];
+  CHECK(pipe(ends) == 0);
+  pid_t parent = getpid(), child = fork();
+  CHECK(child >= 0);
+  if (child) {
+    close(ends[0]);
+    *ask = ends[1];
+    return child;
+  }
+  close(ends[1]);
+  char asked;
+  if (read(ends[0], &asked, 1) == 1) {
+    kill(parent, SIGSTOP);
+    sleep_ms(3500);
+    kill(parent, SIGCONT);
+  }
+  _exit(0);
+}
+
+int main(void) {
+  int ask;
+  pid_t stopper = start_stopper(&ask); /* before there are threads */
+  client = connected();
+  deleted_by_hand();
+  stopped_and_continued(stopper, ask);
+  leave(client);
+}
