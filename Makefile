@@ -4,21 +4,21 @@ export PATH := $(CURDIR)/target/tools:$(PATH)
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
 crates := -p etcd-locker -p locker-sys
-suites := rust c cpp go python scripts current
+suites := rust c cpp go python chain scripts current
 
-.PHONY: help demo test $(suites:%=test-%) build build-tests setup check lint fmt header etcd-current clean
+.PHONY: help demo test $(suites:%=test-%) build setup check lint fmt header etcd-current clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@printf 'make %-14s %s\n' 'test-SUITE' 'one test suite: $(suites)'
 
-demo: build ## programs in five languages take turns on one lock, in a real etcd
-	@scripts/demo
+demo: build ## programs in six languages take turns on one lock, in a real etcd
+	@target/debug/locker dev -- scripts/demo
 
-test: build-tests ## every test of every language, then a summary
+test: build ## every test of every language, then a summary
 	@scripts/test
 
-$(suites:%=test-%): test-%: build-tests
+$(suites:%=test-%): test-%: build
 	@scripts/test $*
 
 check: lint test ## what a change must pass: lint, then test
@@ -30,12 +30,10 @@ fmt: ## format the Rust and Go sources
 	cargo fmt --all
 	git ls-files -z -co --exclude-standard '*.go' | xargs -0r gofmt -w
 
-build: setup ## the library for C and the command, for debugging
-	cargo build $(crates)
-
-# Together with the tests' programs: the tests need more features of the dependencies, which would else be built twice.
-build-tests: setup
-	cargo build $(crates) --lib --bins --tests
+# The examples, as the tests, need more features of the dependencies: without them, all of these were built twice.
+build: setup ## for debugging: the library for C, the command, the Python module
+	cargo build $(if $(CI),--locked) $(crates) --lib --bins --examples
+	@scripts/venv
 
 header: setup ## write include/locker.h anew from locker-sys
 	BLESS=1 cargo test -p locker-sys --test header
