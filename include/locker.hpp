@@ -146,9 +146,9 @@ struct connect_options {
 struct lock_options {
   std::optional<std::string> value; ///< what others read with client::get; "<host>:<pid>"
   std::string reason;               ///< why the lock is wanted, shown to those who find it busy
-  /// Called with each change of state, in order; the last is state::ended. The error says why the guard ended
-  /// or is at risk, and is null when that was asked for. It runs until the guard has ended, so what it refers
-  /// to must live that long: to be sure of that, disconnect the client first.
+  /// Called with each change of state, in order; the last is state::ended. The error says why the guard ended or is
+  /// at risk, and is null when that was asked for. None runs after guard::unlock has returned or the client has gone;
+  /// the guard's destructor does not wait for it.
   std::function<void(state, const error *)> on_change;
 };
 

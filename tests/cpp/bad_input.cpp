@@ -48,10 +48,10 @@ static void times() {
   CHECK(guard.held() && watcher.next(patience)->token == guard.token()); // nothing was lost by all that
 }
 
-template <class Set> static void refuses(const std::string &argument, Set set) {
+template <class Set> static void refuses(const std::string &argument, Set set, const std::string &at = endpoints()) {
   auto options = own_prefix();
   set(options);
-  fails(errc::invalid, argument, [&] { locker::client(endpoints(), options); });
+  fails(errc::invalid, argument, [&] { locker::client(at, options); });
 }
 
 static void connecting() {
@@ -66,9 +66,10 @@ static void connecting() {
   refuses("prefix", [](auto &o) { o.prefix = "\xff"; });
   refuses("username", [](auto &o) { o.username = "a\0b"s; });
   refuses("password", [](auto &o) { o.password = "secret"; });
-  refuses("ca_file", [](auto &o) { o.ca_file = "/no/such/file.pem"; });
-  refuses("cert_file", [](auto &o) { o.cert_file = o.key_file = "/no/such/file.pem"; });
-  refuses("key_file", [](auto &o) { o.cert_file = "/no/such/file.pem"; });
+  const std::string none = "/no/such/file.pem", secure = "https://127.0.0.1:1";
+  refuses(none, [&](auto &o) { o.ca_file = none; }, secure);
+  refuses(none, [&](auto &o) { o.cert_file = o.key_file = none; }, secure);
+  refuses("key_file", [&](auto &o) { o.cert_file = none; }, secure);
 }
 
 static void an_absent_etcd_is_named_in_time() {

@@ -1,0 +1,127 @@
+package locker
+
+// #include <stdlib.h>
+// #include "locker.h"
+import "C"
+
+import (
+	"context"
+	"math"
+	"strings"
+	"time"
+	"unsafe"
+)
+
+// How many calls of one client may wait for etcd at once. Each holds a thread meanwhile. A request to etcd carries no
+// more than about this many, so that more would not make it faster.
+const maxCalls = 60
+
+// call is a call to C that waits until etcd has answered, at most limit milliseconds (0: the client's timeout).
+type call func(limit C.int64_t) error
+
+// run makes a call that waits. When ctx ends first it returns, and the call goes on behind; should it succeed then,
+// undo is run.
+func run(ctx context.Context, what string, f call, undo func()) error {
+	done, gone := make(chan error), make(chan struct{})
+	go func() {
+		err := f(0)
+		select {
+		case done <- err:
+		case <-gone:
+			if err == nil {
+				undo()
+			}
+		}
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		close(gone)
+		return interrupted(ctx, what)
+	}
+}
+
+// wait is run for the calls of which there may be many.
+func (c *Client) wait(ctx context.Context, what string, f call, undo func()) error {
+	if ctx.Err() != nil {
+		return interrupted(ctx, what)
+	}
+	limit := time.NewTimer(c.timeout)
+	defer limit.Stop()
+	select {
+	case c.calls <- struct{}{}:
+	case <-ctx.Done():
+		return interrupted(ctx, what)
+	case <-limit.C:
+		return &Error{Code: ErrUnavailable, Message: what + ": etcd does not answer the calls before this one"}
+	}
+	return run(ctx, what, func(limit C.int64_t) error {
+		defer func() { <-c.calls }()
+		return f(limit)
+	}, undo)
+}
+
+// end is wait for what ends a handle. Whatever keeps it from waiting, the handle is ended.
+func (c *Client) end(ctx context.Context, what string, f call) error {
+	err := c.wait(ctx, what, f, func() {})
+	if err != nil {
+		_ = f(C.LOCKER_NO_WAIT) // without effect on a handle that is ended
+	}
+	return err
+}
+
+// try makes a call to C and returns its error.
+func try(f func(e *C.locker_error) C.locker_code) error {
+	var e C.locker_error
+	if f(&e) == C.LOCKER_OK {
+		return nil
+	}
+	return toError(&e)
+}
+
+// arguments turns Go values into C's and remembers the first that cannot be.
+type arguments struct {
+	copies []*C.char
+	err    error
+}
+
+// text is a C copy of s that lives until the call. A NUL would cut it short there.
+func (a *arguments) text(argument, s string) *C.char {
+	if a.err == nil && strings.ContainsRune(s, 0) {
+		a.err = invalid("%s contains a NUL", argument)
+	}
+	a.copies = append(a.copies, C.CString(s))
+	return a.copies[len(a.copies)-1]
+}
+
+// optional is text for what may not be given.
+func (a *arguments) optional(argument string, s *string) *C.char {
+	if s == nil {
+		return nil
+	}
+	return a.text(argument, *s)
+}
+
+// millis is d rounded up to milliseconds.
+func (a *arguments) millis(argument string, d time.Duration) C.int64_t {
+	if a.err == nil && d < 0 {
+		a.err = invalid("%s is negative: %v", argument, d)
+	}
+	return C.int64_t(math.Ceil(float64(d) / float64(time.Millisecond)))
+}
+
+// call makes a call to C that takes these arguments, and frees them.
+func (a *arguments) call(f func(e *C.locker_error) C.locker_code) error {
+	defer a.free()
+	if a.err != nil {
+		return a.err
+	}
+	return try(f)
+}
+
+func (a *arguments) free() {
+	for _, s := range a.copies {
+		C.free(unsafe.Pointer(s))
+	}
+}

@@ -1,0 +1,76 @@
+package locker
+
+/*
+#include <stdint.h>
+#include "locker.h"
+
+// Made from the functions with //export below.
+extern void lockerChanged(uintptr_t guard, locker_state state, locker_error *error);
+extern void lockerEvent(uintptr_t watcher, locker_info *info, locker_error *error);
+extern void lockerFree(uintptr_t handle);
+
+// user_data carries a cgo.Handle, which is a small number. On the Go side it is never of a pointer type, for which the
+// garbage collector would take it.
+static void changed(void *handle, locker_guard guard, locker_state state, const locker_error *error) {
+	(void)guard;
+	lockerChanged((uintptr_t)handle, state, (locker_error *)error);
+}
+static void event(void *handle, const locker_info *info, const locker_error *error) {
+	lockerEvent((uintptr_t)handle, (locker_info *)info, (locker_error *)error);
+}
+static void freed(void *handle) { lockerFree((uintptr_t)handle); }
+
+static locker_code lock_start(locker_client client, const char *name, const char *value, const char *reason,
+                              int64_t timeout_ms, uintptr_t handle, locker_guard *out, locker_error *error) {
+	locker_lock_options options = {
+		.struct_size = sizeof options, .value = value, .reason = reason, .timeout_ms = timeout_ms,
+		.on_change = changed, .user_data = (void *)handle, .free_user_data = freed,
+	};
+	return locker_lock_start(client, name, &options, out, error);
+}
+static locker_code watch(locker_client client, const char *name, uintptr_t handle, locker_watcher *out,
+                         locker_error *error) {
+	locker_watch_options options = {
+		.struct_size = sizeof options, .on_event = event, .user_data = (void *)handle, .free_user_data = freed,
+	};
+	return locker_watch(client, name, &options, out, error);
+}
+*/
+import "C"
+
+import "runtime/cgo"
+
+//export lockerChanged
+func lockerChanged(guard C.uintptr_t, state C.locker_state, e *C.locker_error) {
+	cgo.Handle(guard).Value().(*Guard).changed(toState(state), toError(e))
+}
+
+//export lockerEvent
+func lockerEvent(watcher C.uintptr_t, i *C.locker_info, e *C.locker_error) {
+	w := cgo.Handle(watcher).Value().(*Watcher)
+	if i == nil {
+		w.stop(toError(e))
+		return
+	}
+	w.push(toInfo(i))
+}
+
+// lockerFree is the last that C does with a handle: whoever still waits for a callback need not.
+//
+//export lockerFree
+func lockerFree(handle C.uintptr_t) {
+	h := cgo.Handle(handle)
+	h.Value().(interface{ forgotten() }).forgotten()
+	h.Delete()
+}
+
+// lockStart begins an acquisition whose changes g is told. C owns the handle to g from the call on, even a failed one.
+func lockStart(c *Client, name, value, reason *C.char, timeout C.int64_t, g *Guard, e *C.locker_error) C.locker_code {
+	h := C.uintptr_t(cgo.NewHandle(g))
+	return C.lock_start(c.handle, name, value, reason, timeout, h, &g.handle, e)
+}
+
+// watch subscribes w. C owns the handle to w from the call on, even a failed one.
+func watch(c *Client, name *C.char, w *Watcher, e *C.locker_error) C.locker_code {
+	return C.watch(c.handle, name, C.uintptr_t(cgo.NewHandle(w)), &w.handle, e)
+}

@@ -1,0 +1,101 @@
+package locker
+
+// #include "locker.h"
+import "C"
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const defaultTimeout = 5 * time.Second
+
+// Client is a connection to an etcd cluster. Any goroutine may use it at any time.
+type Client struct {
+	handle  C.locker_client
+	timeout time.Duration
+	calls   chan struct{} // one for each call that may wait for etcd now
+}
+
+// Connect connects to the cluster at endpoints, a comma-separated list of URLs such as "http://127.0.0.1:2379". It
+// succeeds once one of them has answered. ctx is for connecting only; end the client with [Client.Disconnect].
+//
+// It fails with [ErrInvalid] (an endpoint or option is wrong), [ErrUnavailable] (no endpoint answered in time; the
+// message names them) or [ErrDenied].
+func Connect(ctx context.Context, endpoints string, options ...Option) (*Client, error) {
+	if abi := C.locker_abi(); abi != C.LOCKER_ABI {
+		return nil, invalid("liblocker has ABI %d but this program was built for ABI %d", abi, C.LOCKER_ABI)
+	}
+	o := connectOptions{}
+	for _, option := range options {
+		option(&o)
+	}
+	if o.timeout == 0 {
+		o.timeout = defaultTimeout
+	}
+	c := &Client{timeout: o.timeout, calls: make(chan struct{}, maxCalls)}
+	err := run(ctx, "connect to "+endpoints, func(C.int64_t) error {
+		var a arguments
+		in, out := o.toC(&a), &c.handle
+		url := a.text("endpoints", endpoints)
+		return a.call(func(e *C.locker_error) C.locker_code { return C.locker_connect(url, &in, out, e) })
+	}, c.abandon)
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (o *connectOptions) toC(a *arguments) C.locker_connect_options {
+	return C.locker_connect_options{
+		struct_size: C.sizeof_locker_connect_options,
+		prefix:      a.optional("prefix", o.prefix),
+		ttl_ms:      a.millis("ttl", o.ttl),
+		timeout_ms:  a.millis("timeout", o.timeout),
+		username:    a.optional("username", o.username),
+		password:    a.optional("password", o.password),
+		ca_file:     a.optional("ca_file", o.caFile),
+		cert_file:   a.optional("cert_file", o.certFile),
+		key_file:    a.optional("key_file", o.keyFile),
+	}
+}
+
+// Disconnect ends all guards and watchers of the client and waits until etcd has confirmed it, at most until ctx ends
+// or for the client's timeout. Whatever it returns, the client is disconnected; after an error its locks end with
+// their lease at the latest.
+func (c *Client) Disconnect(ctx context.Context) error {
+	err := run(ctx, "disconnect", c.disconnect, func() {})
+	if err != nil {
+		c.abandon()
+	}
+	return err
+}
+
+func (c *Client) disconnect(limit C.int64_t) error {
+	return try(func(e *C.locker_error) C.locker_code { return C.locker_disconnect(c.handle, limit, e) })
+}
+
+// abandon disconnects without waiting, and without effect on a client that is disconnected.
+func (c *Client) abandon() { _ = c.disconnect(C.LOCKER_NO_WAIT) }
+
+// Get reads who holds the lock name. That nobody does is no error: the Info then has the Token 0.
+func (c *Client) Get(ctx context.Context, name string) (Info, error) {
+	var info Info
+	var out C.locker_info
+	err := c.wait(ctx, fmt.Sprintf("get %q", name), func(limit C.int64_t) error {
+		var a arguments
+		cName := a.text("name", name)
+		return a.call(func(e *C.locker_error) C.locker_code {
+			return C.locker_get(c.handle, cName, limit, &out, e)
+		})
+	}, func() {})
+	if err == nil {
+		info = toInfo(&out)
+	}
+	return info, err
+}
+
+// LiveHandles is how many clients, guards and watchers of this process have not been ended, for tests: one that ends
+// with more than 0 has leaked.
+func LiveHandles() int { return int(C.locker_live_handles()) }

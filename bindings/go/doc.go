@@ -1,0 +1,36 @@
+// Package locker takes named locks that are shared by every machine of an etcd cluster.
+//
+//	client, err := locker.Connect(ctx, "http://127.0.0.1:2379")
+//	if err != nil {
+//		return err
+//	}
+//	defer client.Disconnect(context.Background())
+//
+//	guard, err := client.Lock(ctx, "db-migrate", locker.Value("node-3"))
+//	if err != nil {
+//		return err
+//	}
+//	defer guard.Unlock(context.Background())
+//	return migrate(guard.Context(), guard.Token())
+//
+// # Waiting
+//
+// A call ends when its context does. Only waiting for another holder, in [Client.Lock] and [Watcher.Next], may last as
+// long as the context; whatever waits for etcd also ends with the client's [Timeout]. Waiting for another holder costs
+// a goroutine and no thread, so that thousands may wait.
+//
+// A context that ends a wait gives an error that is both the context's and this package's:
+// [context.DeadlineExceeded] and [ErrTimeout], or [context.Canceled] and [ErrCancelled].
+//
+// # Losing a lock
+//
+// A lock is lost when its lease ends, because etcd was out of reach for too long, or when somebody removes its key.
+// Then [Guard.Lost] is closed and [Guard.Context] cancelled: do the work under that context. What must be right even
+// if the process is paused at the wrong moment needs the [Guard.Token], which rises with each holder: have what the
+// lock protects refuse a lower one than it has seen.
+//
+// # Building
+//
+// The package binds liblocker with cgo. It is found by pkg-config under the name locker; with the build tag
+// locker_tree, in the source tree that the package is part of (target/debug).
+package locker

@@ -1,0 +1,79 @@
+package locker
+
+// #include "locker.h"
+import "C"
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// Code says what kind of failure an [Error] is, named for what the caller can do about it. A Code is itself an error:
+// errors.Is(err, locker.ErrLost) works on everything this package returns.
+type Code int32
+
+const (
+	// ErrTimeout: the wait ended first. Nothing is held; [Error].Holder says who holds the lock.
+	ErrTimeout Code = C.LOCKER_TIMEOUT
+	// ErrCancelled: the guard was unlocked, its client disconnected, or the context cancelled.
+	ErrCancelled Code = C.LOCKER_CANCELLED
+	// ErrLost: the lock was held and is no longer.
+	ErrLost Code = C.LOCKER_LOST
+	// ErrUnavailable: etcd cannot be reached or has no leader. Trying again may help.
+	ErrUnavailable Code = C.LOCKER_UNAVAILABLE
+	// ErrDenied: etcd refused, because of wrong credentials or for want of a permission.
+	ErrDenied Code = C.LOCKER_DENIED
+	// ErrInvalid: an argument is wrong; the message says which.
+	ErrInvalid Code = C.LOCKER_INVALID
+	// ErrBadHandle: the client, guard or watcher was ended before.
+	ErrBadHandle Code = C.LOCKER_BAD_HANDLE
+	// ErrInternal: a bug in locker.
+	ErrInternal Code = C.LOCKER_INTERNAL
+)
+
+func (c Code) Error() string { return "locker: " + C.GoString(C.locker_code_name(C.int32_t(c))) }
+
+// Error is what this package returns when it fails.
+type Error struct {
+	// Code is what to decide on; usually by errors.Is.
+	Code Code
+	// Detail is the gRPC status when etcd or the transport to it gave one, else 0.
+	Detail int
+	// Message is one line for people.
+	Message string
+	// Holder says who holds the lock, when that is why the call failed and it is known; else nil.
+	Holder *Info
+
+	causes []error
+}
+
+func (e *Error) Error() string { return "locker: " + e.Message }
+
+// Is reports whether target is the error's code.
+func (e *Error) Is(target error) bool { return target == e.Code }
+
+// Unwrap returns the context's error and its cause when a context ended the call.
+func (e *Error) Unwrap() []error { return e.causes }
+
+func invalid(format string, a ...any) *Error {
+	return &Error{Code: ErrInvalid, Message: fmt.Sprintf(format, a...)}
+}
+
+// interrupted is the error of what ctx has ended.
+func interrupted(ctx context.Context, what string) *Error {
+	code := ErrCancelled
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		code = ErrTimeout
+	}
+	cause := context.Cause(ctx)
+	return &Error{Code: code, Message: what + ": " + cause.Error(), causes: []error{ctx.Err(), cause}}
+}
+
+// toError copies an error of C's.
+func toError(e *C.locker_error) error {
+	if e == nil {
+		return nil
+	}
+	return &Error{Code: Code(e.code), Detail: int(e.detail), Message: C.GoString(&e.message[0])}
+}

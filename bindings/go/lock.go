@@ -1,0 +1,53 @@
+package locker
+
+// #include "locker.h"
+import "C"
+
+import (
+	"context"
+	"fmt"
+)
+
+// Lock acquires the lock name, first come first served, and waits for its turn until ctx ends; then it leaves the
+// queue. Two guards for one name exclude each other, also within one client. End the guard with [Guard.Unlock].
+//
+// If ctx ends the wait, the error is ctx's, and [ErrTimeout] (after a deadline) or [ErrCancelled], and an [*Error] says
+// who holds the lock:
+//
+//	if busy := (*locker.Error)(nil); errors.As(err, &busy) && busy.Holder != nil {
+//		log.Printf("held by %s", busy.Holder.Value)
+//	}
+func (c *Client) Lock(ctx context.Context, name string, options ...LockOption) (*Guard, error) {
+	return c.acquire(ctx, name, 0, options)
+}
+
+// TryLock acquires the lock name if nobody holds it, else it fails with [ErrTimeout] and, in [Error].Holder, who does.
+func (c *Client) TryLock(ctx context.Context, name string, options ...LockOption) (*Guard, error) {
+	return c.acquire(ctx, name, C.LOCKER_NO_WAIT, options)
+}
+
+func (c *Client) acquire(ctx context.Context, name string, limit C.int64_t, options []LockOption) (*Guard, error) {
+	if ctx.Err() != nil {
+		return nil, interrupted(ctx, fmt.Sprintf("lock %q", name))
+	}
+	g, err := c.start(ctx, name, limit, options)
+	if err != nil {
+		return nil, err
+	}
+	return g.await(ctx)
+}
+
+// start begins an acquisition. Its guard is told of each change by a callback, so that none waits in C.
+func (c *Client) start(ctx context.Context, name string, limit C.int64_t, options []LockOption) (*Guard, error) {
+	var o lockOptions
+	for _, option := range options {
+		option(&o)
+	}
+	var a arguments
+	g := newGuard(ctx, c, name)
+	cName, value, reason := a.text("name", name), a.optional("value", o.value), a.optional("reason", o.reason)
+	err := a.call(func(e *C.locker_error) C.locker_code {
+		return lockStart(c, cName, value, reason, limit, g, e)
+	})
+	return g, err
+}

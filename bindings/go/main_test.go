@@ -1,0 +1,113 @@
+package locker
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// How long an event may take that is bound to come. No test waits this long unless it fails.
+const patience = 20 * time.Second
+
+var endpoints = os.Getenv("LOCKER_ENDPOINTS")
+
+// TestMain wants an etcd, and that the tests leave no handle and no goroutine behind.
+func TestMain(m *testing.M) {
+	if endpoints == "" {
+		fmt.Fprintln(os.Stderr, "LOCKER_ENDPOINTS is not set: run this under `locker dev --`")
+		os.Exit(1)
+	}
+	before := runtime.NumGoroutine()
+	code := m.Run()
+	if code == 0 && !eventually(func() bool { return LiveHandles() == 0 && runtime.NumGoroutine() <= before }) {
+		stacks := make([]byte, 1<<20)
+		fmt.Fprintf(os.Stderr, "left behind: %d handles, %d goroutines\n%s\n",
+			LiveHandles(), runtime.NumGoroutine()-before, stacks[:runtime.Stack(stacks, true)])
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// eventually asks until it is true, for what gives no sign when it comes.
+func eventually(is func() bool) bool {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		if is() {
+			return true
+		}
+	}
+	return false
+}
+
+// within is a context for calls that end long before it unless the test fails.
+func within(t *testing.T, limit time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+var prefixes atomic.Int64
+
+// ownPrefix is used by no other test, also not by the same one run twice at once.
+func ownPrefix() string { return fmt.Sprintf("/t/%d-%d/", os.Getpid(), prefixes.Add(1)) }
+
+func connect(t *testing.T, prefix string) *Client {
+	t.Helper()
+	c, err := Connect(within(t, patience), endpoints, Prefix(prefix))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Disconnect(context.Background()) }) // a test may have done it
+	return c
+}
+
+func lock(t *testing.T, c *Client, name string, options ...LockOption) *Guard {
+	t.Helper()
+	g, err := c.Lock(within(t, patience), name, options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func unlock(t *testing.T, g *Guard) {
+	t.Helper()
+	if err := g.Unlock(within(t, patience)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func get(t *testing.T, c *Client, name string) Info {
+	t.Helper()
+	info, err := c.Get(within(t, patience), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+// come waits for an event.
+func come[T any](t *testing.T, event <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-event:
+		return v
+	case <-time.After(patience):
+		t.Fatal("an event did not come")
+		panic("unreachable")
+	}
+}
+
+// removeKeys takes the lock from whoever holds it, behind locker's back.
+func removeKeys(t *testing.T, prefix string) {
+	t.Helper()
+	cmd := exec.Command("etcdctl", "del", "--prefix", prefix)
+	cmd.Env = append(os.Environ(), "ETCDCTL_API=3", "ETCDCTL_ENDPOINTS="+endpoints)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("etcdctl: %v\n%s", err, out)
+	}
+}

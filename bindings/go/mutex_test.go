@@ -1,0 +1,69 @@
+package locker
+
+import (
+	"errors"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Some goroutines share a mutex, some have their own: all exclude one another.
+func TestMutexCounts(t *testing.T) {
+	c := connect(t, ownPrefix())
+	const goroutines, rounds = 8, 10
+	shared := c.Mutex("x")
+	counter := 0 // not atomic: what the race detector and the sum tell
+	var all sync.WaitGroup
+	for i := range goroutines {
+		mu := shared
+		if i%2 == 0 {
+			mu = c.Mutex("x", Value("node-3"))
+		}
+		all.Go(func() {
+			for range rounds {
+				mu.Lock()
+				read := counter
+				runtime.Gosched()
+				counter = read + 1
+				mu.Unlock()
+			}
+		})
+	}
+	all.Wait()
+	if counter != goroutines*rounds {
+		t.Errorf("counted to %d", counter)
+	}
+}
+
+func panicked(f func()) (value any) {
+	defer func() { value = recover() }()
+	f()
+	return nil
+}
+
+func TestMutexPanicsWhenItFails(t *testing.T) {
+	prefix := ownPrefix()
+	c := connect(t, prefix)
+	bad := c.Mutex("")
+	for range 2 { // a failed Lock leaves it as it was
+		if err, _ := panicked(bad.Lock).(error); !errors.Is(err, ErrInvalid) {
+			t.Error(err)
+		}
+	}
+	mu := c.Mutex("x")
+	mu.Lock()
+	lost := mu.(*mutex).guard.Lost()
+	removeKeys(t, prefix+"x/")
+	come(t, lost)
+	other := lock(t, c, "x")
+	if err, _ := panicked(mu.Unlock).(error); !errors.Is(err, ErrLost) || !strings.Contains(err.Error(), "Unlock") {
+		t.Error(err)
+	}
+	if !other.Held() {
+		t.Error("it unlocked another's lock")
+	}
+	unlock(t, other)
+	mu.Lock()
+	mu.Unlock() //nolint:staticcheck // that it works again is all
+}

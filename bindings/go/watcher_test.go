@@ -1,0 +1,118 @@
+package locker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+)
+
+func next(t *testing.T, w *Watcher) Info {
+	t.Helper()
+	info, err := w.Next(within(t, patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
+func watched(t *testing.T, c *Client, name string) *Watcher {
+	t.Helper()
+	w, err := c.Watch(within(t, patience), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = w.Unwatch() }) // a test may have done it
+	return w
+}
+
+func TestWatchTellsEachHolder(t *testing.T) {
+	c := connect(t, ownPrefix())
+	w := watched(t, c, "x")
+	if info := next(t, w); info.Held() || info.Name != "x" {
+		t.Errorf("%+v", info)
+	}
+	if _, err := w.Next(within(t, time.Millisecond)); !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrTimeout) {
+		t.Error(err)
+	}
+	g := lock(t, c, "x", Value("node-3"))
+	if info := next(t, w); info.Value != "node-3" || info.Token != g.Token() {
+		t.Errorf("%+v", info)
+	}
+	unlock(t, g)
+	if info := next(t, w); info.Held() {
+		t.Errorf("%+v", info)
+	}
+}
+
+func TestWatchStartsWithThePresentHolder(t *testing.T) {
+	c := connect(t, ownPrefix())
+	g := lock(t, c, "x")
+	w := watched(t, c, "x")
+	for info, err := range w.All(within(t, patience)) {
+		if err != nil || info.Token != g.Token() {
+			t.Error(info, err)
+		}
+		break
+	}
+	unlock(t, g)
+	ctx, cancel := context.WithCancel(t.Context())
+	var last error
+	for info, err := range w.All(ctx) {
+		if last = err; err == nil && !info.Held() {
+			cancel()
+		}
+	}
+	if !errors.Is(last, context.Canceled) {
+		t.Error(last)
+	}
+	cancel()
+}
+
+func TestUnwatchAndDisconnectEndAWatcher(t *testing.T) {
+	c := connect(t, ownPrefix())
+	for _, end := range []func(*Watcher) error{
+		(*Watcher).Unwatch,
+		func(*Watcher) error { return c.Disconnect(within(t, patience)) },
+	} {
+		w := watched(t, c, "x")
+		next(t, w)
+		failed := make(chan error)
+		for range 2 { // readers
+			go func() {
+				_, err := w.Next(within(t, patience))
+				failed <- err
+			}()
+		}
+		if err := end(w); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := come(t, failed); !errors.Is(err, ErrCancelled) || errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+		}
+		if err := w.Unwatch(); !errors.Is(err, ErrBadHandle) {
+			t.Error(err)
+		}
+	}
+}
+
+func TestASlowReaderGetsTheLatest(t *testing.T) {
+	w := &Watcher{ready: make(chan struct{}, 1)}
+	for i := range maxPending + 10 {
+		w.push(Info{Token: int64(i)})
+	}
+	w.stop(fmt.Errorf("the end: %w", ErrUnavailable))
+	for i := range maxPending {
+		if info := next(t, w); info.Token != int64(i+10) {
+			t.Fatalf("token %d in place of %d", info.Token, i+10)
+		}
+	}
+	for range 2 {
+		if _, err := w.Next(t.Context()); !errors.Is(err, ErrUnavailable) {
+			t.Error(err)
+		}
+	}
+}
