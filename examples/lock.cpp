@@ -12,12 +12,12 @@ int main() try {
   locker::client client(endpoints ? endpoints : "http://127.0.0.1:2379");
 
   locker::lock_options options;
-  options.value = "example.cpp";         // who we are, for those who ask
+  options.value = "example.cpp";           // who we are, for those who ask
   options.reason = "migrating the schema"; // and why they have to wait
   auto guard = client.try_lock_for("db-migrate", 5s, options);
   if (!guard) {
     std::cerr << "busy: held by " << client.get("db-migrate").value << '\n';
-    return 75;
+    return 1;
   }
   std::cout << "token " << guard->token() << '\n'; // rises with each holder: let the database refuse lower ones
 

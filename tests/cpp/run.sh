@@ -13,28 +13,32 @@ mkdir -p "$out"
 ln -sf "$PWD/target/debug/liblocker.so" "$out/liblocker.so.1"
 flags="-Wall -Wextra -Wpedantic -Wshadow -Werror -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all"
 
-# program NAME STD: builds and runs it, and says how that went.
-program() {
-  built="$out/$1-$2"
-  # shellcheck disable=SC2046,SC2086 # words on purpose
-  if "$CXX" "-std=$2" $flags -Iinclude $(sources "$1") -o "$built" -Ltarget/debug -llocker -pthread \
-      "-Wl,-rpath,$PWD/$out" && timeout 120 "$built"; then
-    echo "ok    $1 ($2)"; passed=$((passed + 1))
-  else
-    echo "FAIL  $1 ($2)"; failed=$((failed + 1))
-  fi
+# build NAME STD SOURCES...: makes $out/NAME-STD.
+build() {
+  built="$out/$1-$2" std=$2
+  shift 2
+  # shellcheck disable=SC2086 # words on purpose
+  "$CXX" "-std=$std" $flags -Iinclude "$@" -o "$built" -Ltarget/debug -llocker -pthread "-Wl,-rpath,$PWD/$out"
 }
 
-sources() {
-  case $1 in
-    two_files) echo tests/cpp/two_files_a.cpp tests/cpp/two_files_b.cpp ;;
-    *) echo "tests/cpp/$1.cpp" ;;
-  esac
+# program NAME STD SOURCES...: builds and runs it, and says how that went.
+program() {
+  if build "$@" && timeout 120 "$built"; then passed "$1 ($2)"; else failed "$1 ($2)"; fi
 }
+
+passed() { echo "ok    $1"; passed=$((passed + 1)); }
+failed() { echo "FAIL  $1"; failed=$((failed + 1)); }
 
 passed=0 failed=0
 for std in c++17 c++20; do
-  for name in raii mutex two_files bad_input; do program "$name" "$std"; done
+  for name in raii mutex bad_input; do program "$name" "$std" "tests/cpp/$name.cpp"; done
+  program two_files "$std" tests/cpp/two_files_a.cpp tests/cpp/two_files_b.cpp
+  if build lock "$std" examples/lock.cpp && build watch "$std" examples/watch.cpp &&
+      examples/check.sh "$out/lock-$std" "$out/watch-$std" example.cpp; then
+    passed "examples ($std)"
+  else
+    failed "examples ($std)"
+  fi
 done
 echo "C++: $passed passed, $failed failed"
 [ "$failed" = 0 ]
