@@ -12,8 +12,8 @@
 //
 // ERRORS     Functions that can fail throw locker::error, whose what() is one line for people. The others are
 //            noexcept. Destructors never throw.
-// THREADS    Every const function and every function of client and mutex may be called by any thread at any
-//            time. A guard or watcher object is for one thread at a time; which one does not matter.
+// THREADS    Everything may be called by any thread at any time. Moving or destroying an object needs, as ever, that
+//            nobody else uses it.
 // WAITING    A time limit is any std::chrono duration, rounded up to milliseconds. Zero: do not wait. Left
 //            out: for ever where one waits for other holders, the client's timeout where one waits for etcd.
 // CALLBACKS  Run on a thread of the library, one at a time for each client. In them a call that would wait
@@ -117,39 +117,39 @@ enum class state : std::int32_t {
 
 /// Who holds a lock. Texts are empty when not known.
 struct info {
-  std::string name;
+  std::string name{};
   std::int64_t token = 0; ///< the holder's fencing token; 0 when nobody holds the lock
   locker::mode mode = locker::mode::free;
-  std::string value;  ///< what the holder published; of a foreign holder, the value of its key
-  std::string reason; ///< why it is held
-  std::string host;
+  std::string value{};  ///< what the holder published; of a foreign holder, the value of its key
+  std::string reason{}; ///< why it is held
+  std::string host{};
   std::uint32_t pid = 0; ///< the holder's process on `host`; 0: not known
-  std::string program;
-  std::optional<std::chrono::system_clock::time_point> since; ///< when it was asked for, by the holder's clock
-  std::uint32_t waiters = 0;                                  ///< how many wait behind the holder
-  std::optional<milliseconds> lease_left; ///< how long the holder's lease lasts if not kept alive from now on
+  std::string program{};
+  std::optional<std::chrono::system_clock::time_point> since{}; ///< when it was asked for, by the holder's clock
+  std::uint32_t waiters = 0;                                    ///< how many wait behind the holder
+  std::optional<milliseconds> lease_left{}; ///< how long the holder's lease lasts if not kept alive from now on
 
   bool held() const noexcept { return token != 0; }
 };
 
 /// What may be said when connecting. Zero and empty mean the default.
 struct connect_options {
-  std::optional<std::string> prefix; ///< put before every key; "/locker/". An empty one is no prefix at all
-  milliseconds ttl{0};               ///< how long a dead process keeps its locks: 10 seconds; at least 2
-  milliseconds timeout{0};           ///< the limit of all that waits for etcd: 5 seconds
-  std::string username, password;    ///< an etcd user: none
-  std::string ca_file;               ///< PEM file of the authorities to trust: the system's
-  std::string cert_file, key_file;   ///< PEM files of the client's certificate and its key: none
+  std::optional<std::string> prefix{};  ///< put before every key; "/locker/". An empty one is no prefix at all
+  milliseconds ttl{};                   ///< how long a dead process keeps its locks: 10 seconds; at least 2
+  milliseconds timeout{};               ///< the limit of all that waits for etcd: 5 seconds
+  std::string username{}, password{};   ///< an etcd user: none
+  std::string ca_file{};                ///< PEM file of the authorities to trust: the system's
+  std::string cert_file{}, key_file{};  ///< PEM files of the client's certificate and its key: none
 };
 
 /// What may be said when locking.
 struct lock_options {
-  std::optional<std::string> value; ///< what others read with client::get; "<host>:<pid>"
-  std::string reason;               ///< why the lock is wanted, shown to those who find it busy
+  std::optional<std::string> value{}; ///< what others read with client::get; "<host>:<pid>"
+  std::string reason{};               ///< why the lock is wanted, shown to those who find it busy
   /// Called with each change of state, in order; the last is state::ended. The error says why the guard ended or is
   /// at risk, and is null when that was asked for. None runs after guard::unlock has returned or the client has gone;
   /// the guard's destructor does not wait for it.
-  std::function<void(state, const error *)> on_change;
+  std::function<void(state, const error *)> on_change{};
 };
 
 /// How long to wait, from any duration.

@@ -1,0 +1,105 @@
+package locker
+
+import (
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// detour is a way to etcd that can be cut.
+type detour struct {
+	net.Listener
+	mu    sync.Mutex
+	conns []net.Conn
+	cut   bool
+}
+
+func newDetour(t *testing.T) *detour {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &detour{Listener: l}
+	var running sync.WaitGroup
+	running.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			running.Go(func() { d.pass(conn) })
+		}
+	})
+	t.Cleanup(func() { d.Cut(); running.Wait() })
+	return d
+}
+
+func (d *detour) pass(conn net.Conn) {
+	first, _, _ := strings.Cut(endpoints, ",")
+	etcd, err := net.Dial("tcp", strings.TrimPrefix(first, "http://"))
+	if err != nil || !d.keep(conn, etcd) {
+		conn.Close()
+		return
+	}
+	var both sync.WaitGroup
+	both.Go(func() { io.Copy(etcd, conn); etcd.Close() })
+	both.Go(func() { io.Copy(conn, etcd); conn.Close() })
+	both.Wait()
+}
+
+// keep remembers connections to be closed by Cut; false if it was called already.
+func (d *detour) keep(conns ...net.Conn) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.conns = append(d.conns, conns...)
+	return !d.cut
+}
+
+func (d *detour) Cut() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cut = true
+	d.Close()
+	for _, conn := range d.conns {
+		conn.Close()
+	}
+}
+
+func TestEtcdGoesAway(t *testing.T) {
+	const ttl, timeout = 2 * time.Second, 500 * time.Millisecond
+	way := newDetour(t)
+	c, err := Connect(within(t, patience), "http://"+way.Addr().String(), Prefix(ownPrefix()), TTL(ttl), Timeout(timeout))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Disconnect(within(t, patience)) // fails, in time
+	kept, given := lock(t, c, "kept"), lock(t, c, "given")
+
+	way.Cut()
+	cut := time.Now()
+	_, getErr := c.Get(t.Context(), "x")
+	_, lockErr := c.Lock(t.Context(), "x")
+	unlockErr := given.Unlock(t.Context())
+	for _, err := range []error{getErr, lockErr, unlockErr} {
+		if !errors.Is(err, ErrUnavailable) {
+			t.Error(err)
+		}
+	}
+	if took := time.Since(cut); took > 3*timeout+time.Second {
+		t.Errorf("three calls took %v", took)
+	}
+	if given.Held() {
+		t.Error("held after Unlock")
+	}
+	come(t, kept.Lost()) // by our own clock: nobody can tell us
+	if took := time.Since(cut); took > ttl {
+		t.Errorf("told %v after etcd went away: its lease may have ended before", took)
+	}
+	if !errors.Is(kept.Err(), ErrLost) || kept.Held() {
+		t.Error(kept.Err())
+	}
+}
