@@ -1,4 +1,6 @@
 // client, guard, watcher: what they do, and that their end ends what they own.
+#include <sys/wait.h>
+
 #include <condition_variable>
 #include <memory>
 #include <vector>
@@ -197,6 +199,20 @@ static void an_empty_prefix_is_none() {
   CHECK(etcdctl("get --keys-only --prefix '" + name + "/'").rfind(name + "/", 0) == 0);
 }
 
+// In a process of its own, made before this one has threads of the library.
+static void an_exception_in_a_callback_ends_the_program() {
+  const pid_t child = fork();
+  if (child == 0) {
+    alarm(std::chrono::seconds(patience).count());
+    std::set_terminate([] { _exit(42); });
+    const locker::client client(endpoints(), own_prefix());
+    const auto watcher = client.watch("x", [](const locker::info &) { throw std::runtime_error("x"); });
+    for (;;) pause();
+  }
+  int status = 0;
+  CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 42);
+}
+
 static void codes_are_error_codes() {
   const std::error_code code = errc::timeout;
   CHECK(code == std::errc::timed_out && code.message() == "timeout" && code.category().name() == std::string("locker"));
@@ -208,6 +224,7 @@ static void codes_are_error_codes() {
 
 int main() {
   return run([] {
+    an_exception_in_a_callback_ends_the_program();
     a_guard_shows_who_holds();
     unlock_confirms_and_happens_once();
     guards_move();

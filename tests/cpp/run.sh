@@ -2,7 +2,7 @@
 # Builds the C++ tests as C++17 and C++20 against target/debug/liblocker.so, under the address and undefined-behaviour
 # sanitizers, and runs them: one line each. Needs an etcd: `locker dev -- tests/cpp/run.sh`.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit
 : "${LOCKER_ENDPOINTS:?is not set: run this under \`locker dev --\`}"
 : "${CXX:=g++}"
 [ -e target/debug/liblocker.so ] || { echo "target/debug/liblocker.so is missing: cargo build -p locker-sys" >&2; exit 1; }
