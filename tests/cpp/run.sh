@@ -11,7 +11,7 @@ out=target/cpp
 mkdir -p "$out"
 # The library is looked up by its SONAME, which cargo does not make a file of.
 ln -sf "$PWD/target/debug/liblocker.so" "$out/liblocker.so.1"
-flags="-Wall -Wextra -Wpedantic -Wshadow -Werror -g -O1 -fsanitize=address,undefined -fno-sanitize-recover=all"
+flags="-Wall -Wextra -Wpedantic -Wshadow -Werror -g -fsanitize=address,undefined -fno-sanitize-recover=all"
 
 # build NAME STD SOURCES...: makes $out/NAME-STD.
 build() {
