@@ -1,0 +1,220 @@
+"""Named locks shared by every machine of an etcd cluster.
+
+    import locker
+
+    with locker.connect("http://127.0.0.1:2379") as client:
+        with client.lock("db-migrate", timeout=5) as guard:
+            migrate(fence=guard.token)
+"""
+
+import os
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Literal, NoReturn, final
+
+from typing_extensions import Self
+
+from locker.errors import (
+    CancelledError as CancelledError,
+    DeniedError as DeniedError,
+    Error as Error,
+    InternalError as InternalError,
+    InvalidError as InvalidError,
+    LostError as LostError,
+    TimeoutError as TimeoutError,
+    UnavailableError as UnavailableError,
+)
+from locker.info import Info as Info
+
+__version__: str
+
+__all__ = [
+    "CancelledError",
+    "Client",
+    "DeniedError",
+    "Error",
+    "Guard",
+    "Info",
+    "InternalError",
+    "InvalidError",
+    "LostError",
+    "TimeoutError",
+    "UnavailableError",
+    "Watcher",
+    "connect",
+]
+
+def connect(
+    endpoints: str | Sequence[str] | None = None,
+    *,
+    prefix: str = "/locker/",
+    ttl: float = 10.0,
+    timeout: float = 5.0,
+    username: str | None = None,
+    password: str | None = None,
+    ca_file: str | os.PathLike[str] | None = None,
+    cert_file: str | os.PathLike[str] | None = None,
+    key_file: str | os.PathLike[str] | None = None,
+) -> Client:
+    """Connect to an etcd cluster.
+
+    endpoints: one URL, several with commas between them, or a sequence of URLs. Left out: $LOCKER_ENDPOINTS, else
+        $ETCDCTL_ENDPOINTS, else http://127.0.0.1:2379.
+    prefix: is put before every key; programs that share locks must agree on it. May be empty, which is how to share a
+        lock with `etcdctl lock NAME`.
+    ttl: seconds for which a dead process keeps its locks; at least 2, a fraction is rounded up to a whole second.
+    timeout: seconds that everything may take that waits for etcd (and not for another holder of a lock).
+    username, password: of an etcd user.
+    ca_file: a PEM file with the certificate authorities to trust in place of the system's.
+    cert_file, key_file: PEM files with the client's certificate chain and its key.
+
+    Raises InvalidError if an argument is wrong, UnavailableError if no endpoint has answered within `timeout`, and
+    DeniedError if etcd refuses the user.
+    """
+
+@final
+class Client:
+    """A connection to an etcd cluster, made by connect().
+
+    Any thread may use it at any time. As a context manager it disconnects at the end of the block. A child made by
+    fork cannot use it, nor anything that came from it: it connects anew.
+    """
+
+    def lock(
+        self, name: str, *, value: str | None = None, reason: str | None = None, timeout: float | None = None
+    ) -> Guard:
+        """Acquire the lock `name`, first come first served, and return its Guard. It is held when the call returns; `with`
+        only ends it.
+
+        name: 1 to 255 bytes of UTF-8 without NUL.
+        value: what others read with get(), at most 1023 bytes of UTF-8. Left out: "<host>:<pid>".
+        reason: why it is wanted, shown to those who find it busy, at most 255 bytes.
+        timeout: seconds to wait for other holders. None: as long as it takes. 0: not at all.
+
+        Ctrl-C ends the wait. A call that raises has left the queue and holds nothing.
+
+        Raises TimeoutError (its `holder` says who holds the lock), UnavailableError, DeniedError, InvalidError, or
+        CancelledError if the client is disconnected meanwhile.
+        """
+
+    def try_lock(self, name: str, *, value: str | None = None, reason: str | None = None) -> Guard | None:
+        """Acquire the lock `name` if nobody holds it; None if somebody does. Nothing is left in the queue then.
+
+        The arguments and errors are those of lock().
+        """
+
+    def get(self, name: str) -> Info:
+        """Who holds the lock `name`, read from etcd. A free lock is an Info with token 0.
+
+        Raises UnavailableError, DeniedError, InvalidError or CancelledError (the client is disconnected).
+        """
+
+    def watch(self, name: str) -> Watcher:
+        """Watch who holds the lock `name`: the Watcher gives the present holder first, then each change.
+
+        Raises UnavailableError, DeniedError, InvalidError or CancelledError (the client is disconnected).
+        """
+
+    def disconnect(self) -> None:
+        """End all guards and watchers of this client, and wait until etcd has confirmed it, at most for the client's
+        timeout. A second call does nothing.
+
+        Raises UnavailableError if etcd has not confirmed: the locks then end with their lease.
+        """
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+    def __reduce__(self) -> NoReturn: ...
+
+@final
+class Guard:
+    """One acquisition of one lock, made by Client.lock(). It is never used again once it has ended.
+
+    Any thread may use it at any time; one may lock and another unlock. As a context manager it unlocks at the end of
+    the block. A guard that is garbage collected unlocks too, without waiting for etcd.
+    """
+
+    @property
+    def name(self) -> str:
+        """The lock's name."""
+
+    @property
+    def token(self) -> int:
+        """The fencing token while the lock is held, else 0. Each holder of a name gets a greater one: have what the lock
+        protects refuse a token lower than one it has seen.
+        """
+
+    @property
+    def key(self) -> str:
+        """The key in etcd that holds the lock; empty while there is none."""
+
+    @property
+    def state(self) -> Literal["waiting", "held", "at_risk", "ended"]:
+        """Where it stands: "waiting", "held", "at_risk" (held, but not renewed for so long that it may soon be lost) or
+        "ended". It reads the clock in the call: a guard whose time ran out is "ended" whatever was heard from etcd.
+        """
+
+    @property
+    def held(self) -> bool:
+        """Whether the lock is held now, as far as this process can know."""
+
+    @property
+    def remaining(self) -> float:
+        """Seconds for which the lock stays held if etcd stops answering now; 0 when it is not held."""
+
+    def info(self) -> Info:
+        """What Client.get() would say of this guard, from memory."""
+
+    def check(self) -> None:
+        """Raise LostError if the lock was lost, CancelledError if the guard was unlocked or its client disconnected.
+        It asks nobody: call it as often as you like.
+        """
+
+    def unlock(self) -> None:
+        """Release the lock, and wait until etcd has confirmed it, at most for the client's timeout.
+
+        Raises LostError if the lock was lost before, CancelledError if it had been unlocked or its client disconnected
+        before, and UnavailableError if etcd has not confirmed: the hold is over then too, and the release goes on
+        behind the call until the lease has ended.
+        """
+
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+    def __reduce__(self) -> NoReturn: ...
+
+@final
+class Watcher:
+    """Who holds one lock: an iterator of Info, first the present holder, then each change. A free lock is an Info with
+    token 0. It never ends by itself, but when its client disconnects.
+
+    It resumes by itself after a break. When it is read slowly, consecutive states may be merged; the last one is never
+    lost. Any thread may use it at any time; each state goes to one of those that iterate. As a context manager it ends
+    the watch at the end of the block.
+    """
+
+    def unwatch(self) -> None:
+        """End the watch; whoever iterates over it finds its end. A second call does nothing."""
+
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Info: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+        /,
+    ) -> None: ...
+    def __reduce__(self) -> NoReturn: ...

@@ -1,0 +1,50 @@
+"""Who holds a lock, as others see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """Who holds a lock, or that nobody does."""
+
+    name: str
+    """The lock."""
+
+    token: int
+    """The holder's fencing token; 0 when the lock is free."""
+
+    mode: str
+    """How it is held: "free", "exclusive", or "foreign" by something that is not locker, such as `etcdctl lock`."""
+
+    value: str
+    """What its holder published. Of a foreign holder: the value of its key, as it is."""
+
+    reason: str
+    """Why it is held, if the holder said so."""
+
+    host: str
+    """The holder's host name."""
+
+    pid: int
+    """The holder's process id on that host; 0 when not known."""
+
+    program: str
+    """The holder's program name."""
+
+    since: datetime | None
+    """When its holder asked for it, in UTC, by the clock of the holder's machine."""
+
+    waiters: int
+    """How many wait behind the holder."""
+
+    lease_left: float | None
+    """Seconds that the holder's lease would last if it were not kept alive from now on; None when it was not asked for
+    or when there is no lease."""
+
+    @property
+    def held(self) -> bool:
+        """Whether somebody holds the lock."""
+        return self.token != 0

@@ -1,0 +1,211 @@
+//! A connection to an etcd cluster.
+
+use crate::arguments::{self, Endpoints, Seconds, Text};
+use crate::error::{Failure, Result};
+use crate::guard::Guard;
+use crate::owned::Owned;
+use crate::runtime::Runtime;
+use crate::watcher::Watcher;
+use crate::{exit, info, scope};
+use locker::ErrorKind;
+use pyo3::prelude::*;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a Client, its guards and its watchers share. When the last of them is gone it disconnects by itself.
+pub(crate) struct Connection {
+    pub(crate) client: Owned<locker::Client>,
+    endpoints: String,
+    prefix: String,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Ok(client) = self.client.get() {
+            exit::disconnect_behind(self.client.runtime(), client);
+        }
+    }
+}
+
+/// Connect to an etcd cluster.
+///
+/// endpoints: one URL, several with commas between them, or a sequence of URLs. Left out: $LOCKER_ENDPOINTS, else
+///     $ETCDCTL_ENDPOINTS, else http://127.0.0.1:2379.
+/// prefix: is put before every key; programs that share locks must agree on it. May be empty, which is how to share a
+///     lock with `etcdctl lock NAME`.
+/// ttl: seconds for which a dead process keeps its locks; at least 2, a fraction is rounded up to a whole second.
+/// timeout: seconds that everything may take that waits for etcd (and not for another holder of a lock).
+/// username, password: of an etcd user.
+/// ca_file: a PEM file with the certificate authorities to trust in place of the system's.
+/// cert_file, key_file: PEM files with the client's certificate chain and its key.
+///
+/// Raises InvalidError if an argument is wrong, UnavailableError if no endpoint has answered within `timeout`, and
+/// DeniedError if etcd refuses the user.
+#[pyfunction]
+#[pyo3(
+    signature = (endpoints=None, *, prefix=Text::from("/locker/"), ttl=Seconds::new(10.0), timeout=Seconds::new(5.0),
+        username=None, password=None, ca_file=None, cert_file=None, key_file=None),
+    text_signature = "(endpoints=None, *, prefix='/locker/', ttl=10.0, timeout=5.0, username=None, password=None, \
+        ca_file=None, cert_file=None, key_file=None)"
+)]
+#[allow(clippy::too_many_arguments)] // They are keywords in Python.
+pub(crate) fn connect(
+    py: Python<'_>,
+    endpoints: Option<Endpoints>,
+    prefix: Text,
+    ttl: Seconds,
+    timeout: Seconds,
+    username: Option<Text>,
+    password: Option<Text>,
+    ca_file: Option<PathBuf>,
+    cert_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+) -> Result<Client> {
+    let endpoints = arguments::endpoints(endpoints)?;
+    let prefix = prefix.named("prefix")?;
+    let mut options =
+        locker::Client::connect(&endpoints).prefix(&prefix).ttl(ttl.named("ttl")?).timeout(timeout.named("timeout")?);
+    if let Some((name, password)) = arguments::both(("username", username), ("password", password))? {
+        options = options.user(name.named("username")?, password.named("password")?);
+    }
+    if let Some(file) = ca_file {
+        options = options.ca_file(file);
+    }
+    if let Some((cert, key)) = arguments::both(("cert_file", cert_file), ("key_file", key_file))? {
+        options = options.cert_files(cert, key);
+    }
+    let runtime = Runtime::get(py)?;
+    let client = Owned::new(runtime, runtime.wait(py, options.into_future())?);
+    Ok(Client { connection: exit::register(Connection { client, endpoints, prefix }) })
+}
+
+/// A connection to an etcd cluster, made by connect().
+///
+/// Any thread may use it at any time. As a context manager it disconnects at the end of the block. A child made by
+/// fork cannot use it, nor anything that came from it: it connects anew.
+#[pyclass(frozen, weakref, module = "locker")]
+pub(crate) struct Client {
+    connection: Arc<Connection>,
+}
+
+impl Client {
+    fn acquire(
+        &self,
+        py: Python<'_>,
+        name: Text,
+        value: Option<Text>,
+        reason: Option<Text>,
+        timeout: Option<Duration>,
+    ) -> Result<Guard> {
+        let client = self.connection.client.get()?;
+        let mut lock = client.lock(name.named("name")?);
+        if let Some(value) = value {
+            lock = lock.value(value.named("value")?);
+        }
+        if let Some(reason) = reason {
+            lock = lock.reason(reason.named("reason")?);
+        }
+        if let Some(timeout) = timeout {
+            lock = lock.timeout(timeout);
+        }
+        let guard = self.connection.client.runtime().wait(py, lock.into_future())?;
+        Ok(Guard::new(guard, Arc::clone(&self.connection)))
+    }
+}
+
+#[pymethods]
+impl Client {
+    /// Acquire the lock `name`, first come first served, and return its Guard. It is held when the call returns; `with`
+    /// only ends it.
+    ///
+    /// name: 1 to 255 bytes of UTF-8 without NUL.
+    /// value: what others read with get(), at most 1023 bytes of UTF-8. Left out: "<host>:<pid>".
+    /// reason: why it is wanted, shown to those who find it busy, at most 255 bytes.
+    /// timeout: seconds to wait for other holders. None: as long as it takes. 0: not at all.
+    ///
+    /// Ctrl-C ends the wait. A call that raises has left the queue and holds nothing.
+    ///
+    /// Raises TimeoutError (its `holder` says who holds the lock), UnavailableError, DeniedError, InvalidError, or
+    /// CancelledError if the client is disconnected meanwhile.
+    #[pyo3(signature = (name, *, value=None, reason=None, timeout=None))]
+    fn lock(
+        &self,
+        py: Python<'_>,
+        name: Text,
+        value: Option<Text>,
+        reason: Option<Text>,
+        timeout: Option<Seconds>,
+    ) -> Result<Guard> {
+        let timeout = timeout.map(|timeout| timeout.named("timeout")).transpose()?;
+        self.acquire(py, name, value, reason, timeout)
+    }
+
+    /// Acquire the lock `name` if nobody holds it; None if somebody does. Nothing is left in the queue then.
+    ///
+    /// The arguments and errors are those of lock().
+    #[pyo3(signature = (name, *, value=None, reason=None))]
+    fn try_lock(&self, py: Python<'_>, name: Text, value: Option<Text>, reason: Option<Text>) -> Result<Option<Guard>> {
+        match self.acquire(py, name, value, reason, Some(Duration::ZERO)) {
+            Err(Failure::Core(error)) if error.kind() == ErrorKind::Timeout => Ok(None),
+            outcome => outcome.map(Some),
+        }
+    }
+
+    /// Who holds the lock `name`, read from etcd. A free lock is an Info with token 0.
+    ///
+    /// Raises UnavailableError, DeniedError, InvalidError or CancelledError (the client is disconnected).
+    fn get<'py>(&self, py: Python<'py>, name: Text) -> Result<Bound<'py, PyAny>> {
+        let client = Arc::clone(self.connection.client.get()?);
+        let name = name.named("name")?;
+        let found = self.connection.client.runtime().wait(py, async move { client.get(name).await })?;
+        Ok(info::to_python(py, &found)?)
+    }
+
+    /// Watch who holds the lock `name`: the Watcher gives the present holder first, then each change.
+    ///
+    /// Raises UnavailableError, DeniedError, InvalidError or CancelledError (the client is disconnected).
+    fn watch(&self, py: Python<'_>, name: Text) -> Result<Watcher> {
+        let client = Arc::clone(self.connection.client.get()?);
+        let name = name.named("name")?;
+        let watcher = self.connection.client.runtime().wait(py, async move { client.watch(name).await })?;
+        Ok(Watcher::new(watcher, Arc::clone(&self.connection)))
+    }
+
+    /// End all guards and watchers of this client, and wait until etcd has confirmed it, at most for the client's
+    /// timeout. A second call does nothing.
+    ///
+    /// Raises UnavailableError if etcd has not confirmed: the locks then end with their lease.
+    fn disconnect(&self, py: Python<'_>) -> Result<()> {
+        let client = Arc::clone(self.connection.client.get()?);
+        match self.connection.client.runtime().wait(py, async move { client.disconnect().await }) {
+            Err(Failure::Core(error)) if error.kind() == ErrorKind::Cancelled => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    fn __enter__(this: Py<Self>) -> Result<Py<Self>> {
+        this.get().connection.client.get()?;
+        Ok(this)
+    }
+
+    #[pyo3(signature = (exc_type, exc_value, traceback, /))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        exc_type: Option<Bound<'_, PyAny>>,
+        exc_value: Option<Bound<'_, PyAny>>,
+        traceback: Option<Bound<'_, PyAny>>,
+    ) -> Result<()> {
+        let _ = (exc_type, traceback);
+        scope::leave(self.disconnect(py), exc_value.as_ref())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<locker.Client of {}, prefix {:?}>", self.connection.endpoints, self.connection.prefix)
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(scope::not_copyable("Client"))
+    }
+}

@@ -1,0 +1,59 @@
+//! Rust errors as Python exceptions.
+
+use pyo3::prelude::*;
+
+/// What the functions of this binding fail with; Python sees the exception that it stands for.
+pub(crate) enum Failure {
+    /// The core said no.
+    Core(locker::Error),
+    /// The binding itself found an argument, or an object that was inherited across fork, to be unusable.
+    Invalid(String),
+    /// A signal handler raised (`KeyboardInterrupt`), or Python could not do what it was asked.
+    Python(PyErr),
+}
+
+/// What the functions of this binding return.
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl From<locker::Error> for Failure {
+    fn from(error: locker::Error) -> Self {
+        Failure::Core(error)
+    }
+}
+
+impl From<PyErr> for Failure {
+    fn from(error: PyErr) -> Self {
+        Failure::Python(error)
+    }
+}
+
+impl From<Failure> for PyErr {
+    fn from(failure: Failure) -> Self {
+        Python::attach(|py| match failure {
+            Failure::Core(error) => exception(py, &error),
+            Failure::Invalid(message) => new(py, "invalid", message, None, None),
+            Failure::Python(error) => error,
+        })
+    }
+}
+
+/// The error that says that the binding itself broke.
+pub(crate) fn internal(py: Python<'_>, message: String) -> Failure {
+    Failure::Python(new(py, "internal", message, None, None))
+}
+
+fn exception(py: Python<'_>, error: &locker::Error) -> PyErr {
+    match error.holder().map(|holder| crate::info::to_python(py, holder)).transpose() {
+        Ok(holder) => new(py, error.kind().name(), error.to_string(), error.grpc_code(), holder),
+        Err(failed) => failed,
+    }
+}
+
+/// The classes are ordinary Python ones, in `errors.py`, which knows them by the name of their kind.
+fn new(py: Python<'_>, code: &str, message: String, detail: Option<i32>, holder: Option<Bound<'_, PyAny>>) -> PyErr {
+    let made = py
+        .import("locker.errors")
+        .and_then(|errors| errors.getattr("_new"))
+        .and_then(|new| new.call1((code, message, detail, holder)));
+    made.map_or_else(|failed| failed, PyErr::from_value)
+}

@@ -1,0 +1,52 @@
+//! Disconnecting what the program did not disconnect itself.
+
+use crate::client::Connection;
+use crate::error::Result;
+use crate::runtime::Runtime;
+use pyo3::prelude::*;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+/// How long the exit of the interpreter may wait for etcd. What it has not confirmed by then ends with its lease.
+const EXIT_LIMIT: Duration = Duration::from_secs(1);
+
+/// The connections of this process, and those that it inherited by a fork. Only locked by threads that hold the GIL, as
+/// does the one that forks: a child never finds it locked.
+static CONNECTIONS: Mutex<Vec<Weak<Connection>>> = Mutex::new(Vec::new());
+
+/// Remembers the connection, without keeping it, for the exit of the interpreter.
+pub(crate) fn register(connection: Connection) -> Arc<Connection> {
+    let connection = Arc::new(connection);
+    let mut connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    connections.retain(|other| other.strong_count() > 0);
+    connections.push(Arc::downgrade(&connection));
+    connection
+}
+
+/// Disconnects a client without waiting.
+pub(crate) fn disconnect_behind(runtime: &Runtime, client: &locker::Client) {
+    let client = client.clone();
+    runtime.end_behind(async move {
+        let _ = client.disconnect().await; // Nobody is there to hear of it; its locks end with their lease.
+    });
+}
+
+/// Disconnect all clients of this process, for the exit of the interpreter.
+#[pyfunction]
+#[pyo3(name = "_disconnect_all")]
+pub(crate) fn disconnect_all(py: Python<'_>) -> Result<()> {
+    let Some(runtime) = Runtime::existing() else { return Ok(()) };
+    runtime.begin_exit();
+    let connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for connection in connections.iter().filter_map(Weak::upgrade) {
+        if let Ok(client) = connection.client.get() {
+            disconnect_behind(runtime, client);
+        }
+    }
+    let endings = runtime.endings().clone();
+    endings.close();
+    runtime.wait(py, async move {
+        let _ = tokio::time::timeout(EXIT_LIMIT, endings.wait()).await;
+        Ok(())
+    })
+}

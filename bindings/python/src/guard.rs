@@ -1,0 +1,135 @@
+//! One acquisition of one lock.
+
+use crate::client::Connection;
+use crate::error::Result;
+use crate::owned::Owned;
+use crate::{info, scope};
+use locker::State;
+use pyo3::prelude::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// One acquisition of one lock, made by Client.lock(). It is never used again once it has ended.
+///
+/// Any thread may use it at any time; one may lock and another unlock. As a context manager it unlocks at the end of
+/// the block. A guard that is garbage collected unlocks too, without waiting for etcd.
+#[pyclass(frozen, weakref, module = "locker")]
+pub(crate) struct Guard {
+    guard: Owned<locker::Guard>,
+    /// Whether this object was told to unlock: the end of a `with` block then has nothing left to do.
+    unlocked: AtomicBool,
+    /// Keeps the client connected while there is a guard.
+    _connection: Arc<Connection>,
+}
+
+impl Guard {
+    pub(crate) fn new(guard: locker::Guard, connection: Arc<Connection>) -> Self {
+        let guard = Owned::new(connection.client.runtime(), guard);
+        Guard { guard, unlocked: AtomicBool::new(false), _connection: connection }
+    }
+}
+
+#[pymethods]
+impl Guard {
+    /// The lock's name.
+    #[getter]
+    fn name(&self) -> Result<&str> {
+        Ok(self.guard.get()?.name())
+    }
+
+    /// The fencing token while the lock is held, else 0. Each holder of a name gets a greater one: have what the lock
+    /// protects refuse a token lower than one it has seen.
+    #[getter]
+    fn token(&self) -> Result<i64> {
+        Ok(self.guard.get()?.token())
+    }
+
+    /// The key in etcd that holds the lock; empty while there is none.
+    #[getter]
+    fn key(&self) -> Result<String> {
+        Ok(self.guard.get()?.key())
+    }
+
+    /// Where it stands: "waiting", "held", "at_risk" (held, but not renewed for so long that it may soon be lost) or
+    /// "ended". It reads the clock in the call: a guard whose time ran out is "ended" whatever was heard from etcd.
+    #[getter]
+    fn state(&self) -> Result<&'static str> {
+        Ok(state(self.guard.get()?.state()))
+    }
+
+    /// Whether the lock is held now, as far as this process can know.
+    #[getter]
+    fn held(&self) -> Result<bool> {
+        Ok(self.guard.get()?.held())
+    }
+
+    /// Seconds for which the lock stays held if etcd stops answering now; 0 when it is not held.
+    #[getter]
+    fn remaining(&self) -> Result<f64> {
+        Ok(self.guard.get()?.remaining().as_secs_f64())
+    }
+
+    /// What Client.get() would say of this guard, from memory.
+    fn info<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+        Ok(info::to_python(py, &self.guard.get()?.info())?)
+    }
+
+    /// Raise LostError if the lock was lost, CancelledError if the guard was unlocked or its client disconnected.
+    /// It asks nobody: call it as often as you like.
+    fn check(&self) -> Result<()> {
+        Ok(self.guard.get()?.check()?)
+    }
+
+    /// Release the lock, and wait until etcd has confirmed it, at most for the client's timeout.
+    ///
+    /// Raises LostError if the lock was lost before, CancelledError if it had been unlocked or its client disconnected
+    /// before, and UnavailableError if etcd has not confirmed: the hold is over then too, and the release goes on
+    /// behind the call until the lease has ended.
+    fn unlock(&self, py: Python<'_>) -> Result<()> {
+        let guard = Arc::clone(self.guard.get()?);
+        self.unlocked.store(true, Ordering::Relaxed);
+        self.guard.runtime().wait(py, async move { guard.unlock().await })
+    }
+
+    fn __enter__(this: Py<Self>) -> Result<Py<Self>> {
+        this.get().guard.get()?;
+        Ok(this)
+    }
+
+    #[pyo3(signature = (exc_type, exc_value, traceback, /))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        exc_type: Option<Bound<'_, PyAny>>,
+        exc_value: Option<Bound<'_, PyAny>>,
+        traceback: Option<Bound<'_, PyAny>>,
+    ) -> Result<()> {
+        let _ = (exc_type, traceback);
+        if self.unlocked.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        scope::leave(self.unlock(py), exc_value.as_ref())
+    }
+
+    fn __repr__(&self) -> String {
+        match self.guard.get() {
+            Ok(guard) => {
+                format!("<locker.Guard of {:?}, {}, token {}>", guard.name(), state(guard.state()), guard.token())
+            }
+            Err(_) => "<locker.Guard, inherited across fork>".into(),
+        }
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(scope::not_copyable("Guard"))
+    }
+}
+
+fn state(state: State) -> &'static str {
+    match state {
+        State::Waiting => "waiting",
+        State::Held => "held",
+        State::Ended => "ended",
+        _ => "at_risk",
+    }
+}

@@ -1,0 +1,40 @@
+//! [`locker::Info`] as the Python class `Info`.
+
+use locker::{Info, Mode};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDateTime, PyType};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// `Info` is an ordinary Python class, in `info.py`: comparing, printing and pickling come with it.
+static INFO: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+
+pub(crate) fn to_python<'py>(py: Python<'py>, info: &Info) -> PyResult<Bound<'py, PyAny>> {
+    INFO.import(py, "locker.info", "Info")?.call1((
+        &info.name,
+        info.token,
+        mode(info.mode),
+        &info.value,
+        &info.reason,
+        &info.host,
+        info.pid,
+        &info.program,
+        info.since.and_then(|since| to_datetime(py, since)),
+        info.waiters,
+        info.lease_left.map(|left| left.as_secs_f64()),
+    ))
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Free => "free",
+        Mode::Foreign => "foreign",
+        _ => "exclusive",
+    }
+}
+
+/// None for a time that Python has no datetime for: it comes from another machine, and is only shown.
+fn to_datetime(py: Python<'_>, time: SystemTime) -> Option<Bound<'_, PyDateTime>> {
+    time.duration_since(UNIX_EPOCH).ok()?;
+    time.into_pyobject(py).ok()
+}

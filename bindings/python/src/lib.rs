@@ -1,0 +1,34 @@
+//! The Python binding of locker: `locker._locker`, which the package `locker` shows to the world.
+//!
+//! It sits on the async core. Each call becomes a task of the one [`runtime`] of the process; the calling thread waits
+//! for it without the GIL. What Python sees is described in `python/locker/__init__.pyi`; a test keeps the words there
+//! and the doc comments here the same.
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod client;
+mod error;
+mod exit;
+mod guard;
+mod info;
+mod owned;
+mod runtime;
+mod scope;
+mod watcher;
+
+/// The part of locker that is written in Rust.
+#[pyo3::pymodule]
+mod _locker {
+    #[pymodule_export]
+    use crate::client::{Client, connect};
+    #[pymodule_export]
+    use crate::exit::disconnect_all;
+    #[pymodule_export]
+    use crate::guard::Guard;
+    #[pymodule_export]
+    use crate::watcher::Watcher;
+
+    #[pymodule_export]
+    #[allow(non_upper_case_globals)] // Python's name.
+    const __version__: &str = env!("CARGO_PKG_VERSION");
+}

@@ -1,0 +1,41 @@
+//! What belongs to the process that made it.
+
+use crate::error::Result;
+use crate::runtime::Runtime;
+use std::mem;
+use std::sync::Arc;
+
+/// An object of the core, for use only in the process that made it.
+///
+/// After a fork the child has a copy of it, but neither the runtime's thread nor a connection of its own: the sockets
+/// and the epoll set are the parent's. So the child may neither use it ([`get`](Owned::get) fails) nor even drop it:
+/// that would take the parent's sockets out of the parent's epoll set, or wait for a mutex that the missing thread held.
+pub(crate) struct Owned<T> {
+    runtime: &'static Runtime,
+    value: Arc<T>,
+}
+
+impl<T> Owned<T> {
+    pub(crate) fn new(runtime: &'static Runtime, value: T) -> Self {
+        Owned { runtime, value: Arc::new(value) }
+    }
+
+    /// The object, unless it came here by a fork.
+    pub(crate) fn get(&self) -> Result<&Arc<T>> {
+        self.runtime.check()?;
+        Ok(&self.value)
+    }
+
+    /// The runtime that the object lives on.
+    pub(crate) fn runtime(&self) -> &'static Runtime {
+        self.runtime
+    }
+}
+
+impl<T> Drop for Owned<T> {
+    fn drop(&mut self) {
+        if self.runtime.is_inherited() {
+            mem::forget(Arc::clone(&self.value)); // One count too many: it is never dropped.
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Who holds a lock, each time it changes hands.
+
+use crate::client::Connection;
+use crate::error::Result;
+use crate::owned::Owned;
+use crate::{info, scope};
+use locker::Info;
+use pyo3::prelude::*;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio_util::sync::CancellationToken;
+
+/// The core's watcher, gone once it has ended. One reader at a time.
+type Stream = tokio::sync::Mutex<Option<locker::Watcher>>;
+
+/// Who holds one lock: an iterator of Info, first the present holder, then each change. A free lock is an Info with
+/// token 0. It never ends by itself, but when its client disconnects.
+///
+/// It resumes by itself after a break. When it is read slowly, consecutive states may be merged; the last one is never
+/// lost. Any thread may use it at any time; each state goes to one of those that iterate. As a context manager it ends
+/// the watch at the end of the block.
+#[pyclass(frozen, weakref, module = "locker")]
+pub(crate) struct Watcher {
+    stream: Owned<Stream>,
+    /// Wakes those who wait in the stream when it is to end.
+    ended: CancellationToken,
+    /// A state that came in the same instant as a signal that interrupted its reader: the next reader gets it.
+    late: Mutex<Option<Info>>,
+    /// Keeps the client connected while there is a watcher.
+    _connection: Arc<Connection>,
+}
+
+impl Watcher {
+    pub(crate) fn new(watcher: locker::Watcher, connection: Arc<Connection>) -> Self {
+        let stream = Owned::new(connection.client.runtime(), Stream::new(Some(watcher)));
+        Watcher { stream, ended: CancellationToken::new(), late: Mutex::new(None), _connection: connection }
+    }
+
+    fn late(&self) -> std::sync::MutexGuard<'_, Option<Info>> {
+        self.late.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn next(&self, py: Python<'_>) -> Result<Option<Info>> {
+        let (stream, ended) = (Arc::clone(self.stream.get()?), self.ended.clone());
+        if let Some(info) = self.late().take_if(|_| !ended.is_cancelled()) {
+            return Ok(Some(info));
+        }
+        let next = async move { ended.run_until_cancelled(next_of(&stream)).await.unwrap_or(Ok(None)) };
+        self.stream.runtime().wait_or(py, next, |late| *self.late() = late)
+    }
+}
+
+async fn next_of(stream: &Stream) -> locker::Result<Option<Info>> {
+    match stream.lock().await.as_mut() {
+        Some(watcher) => watcher.next().await.transpose(),
+        None => Ok(None),
+    }
+}
+
+#[pymethods]
+impl Watcher {
+    /// End the watch; whoever iterates over it finds its end. A second call does nothing.
+    fn unwatch(&self, py: Python<'_>) -> Result<()> {
+        let stream = Arc::clone(self.stream.get()?);
+        self.ended.cancel();
+        let end = async move {
+            stream.lock().await.take();
+            Ok(())
+        };
+        self.stream.runtime().wait(py, end)
+    }
+
+    fn __iter__(this: Py<Self>) -> Py<Self> {
+        this
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyAny>>> {
+        let next = self.next(py)?;
+        Ok(next.map(|info| info::to_python(py, &info)).transpose()?)
+    }
+
+    fn __enter__(this: Py<Self>) -> Result<Py<Self>> {
+        this.get().stream.get()?;
+        Ok(this)
+    }
+
+    #[pyo3(signature = (exc_type, exc_value, traceback, /))]
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        exc_type: Option<Bound<'_, PyAny>>,
+        exc_value: Option<Bound<'_, PyAny>>,
+        traceback: Option<Bound<'_, PyAny>>,
+    ) -> Result<()> {
+        let _ = (exc_type, traceback);
+        scope::leave(self.unwatch(py), exc_value.as_ref())
+    }
+
+    fn __reduce__(&self) -> PyResult<()> {
+        Err(scope::not_copyable("Watcher"))
+    }
+}
