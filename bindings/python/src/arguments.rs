@@ -1,12 +1,11 @@
 //! What Python passes in, checked.
-//!
-//! A wrong type is a `TypeError`, in which pyo3 names the argument; a wrong value is an `InvalidError` that names it.
 
 use crate::error::{Failure, Result};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyString};
+use pyo3::types::{PyBool, PyInt, PySequence, PyString};
 use std::env;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The longest time in seconds: as `threading.TIMEOUT_MAX`, 292 years.
@@ -15,18 +14,45 @@ const SECONDS_MAX: f64 = 9_223_372_036.0;
 /// Where etcd is when nobody says anything.
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:2379";
 
-/// A `str`; `None` if it holds lone surrogates, which are not UTF-8.
-pub(crate) struct Text(Option<String>);
+/// An argument, or what is wrong with it. pyo3 converts arguments without knowing what they are called; it is
+/// [`named`](Argument::named) that puts the name into the error.
+pub(crate) struct Argument<T>(Result<T, Problem>);
 
-impl Text {
-    pub(crate) fn named(self, argument: &str) -> Result<String> {
-        self.0.ok_or_else(|| Failure::Invalid(format!("{argument}: not valid UTF-8 (it has a lone surrogate)")))
+enum Problem {
+    /// Becomes a `TypeError`.
+    Type { expected: &'static str, class: String },
+    /// Becomes an `InvalidError`.
+    Value(String),
+}
+
+/// A `str`, as UTF-8.
+pub(crate) type Text = Argument<String>;
+/// A time in seconds: any real number but a bool, for `timeout=False` would mean "not at all" and `True` one second.
+pub(crate) type Seconds = Argument<Duration>;
+/// The path of a file.
+pub(crate) type File = Argument<PathBuf>;
+
+impl<T> Argument<T> {
+    /// What Python need not pass.
+    pub(crate) fn default(value: impl Into<T>) -> Self {
+        Argument(Ok(value.into()))
+    }
+
+    /// The value of the argument that is called `name`.
+    pub(crate) fn named(self, name: &str) -> Result<T> {
+        self.0.map_err(|problem| match problem {
+            Problem::Type { expected, class } => {
+                PyTypeError::new_err(format!("{name}: must be {expected}, not {class}")).into()
+            }
+            Problem::Value(problem) => Failure::Invalid(format!("{name}: {problem}")),
+        })
     }
 }
 
-impl From<&str> for Text {
-    fn from(text: &str) -> Self {
-        Text(Some(text.into()))
+impl Problem {
+    fn not(expected: &'static str, object: Borrowed<'_, '_, PyAny>) -> Self {
+        let class = object.get_type().name().map_or_else(|_| "that".into(), |name| name.to_string());
+        Problem::Type { expected, class }
     }
 }
 
@@ -34,31 +60,13 @@ impl FromPyObject<'_, '_> for Text {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        Ok(Text(object.cast::<PyString>()?.to_str().ok().map(String::from)))
-    }
-}
-
-/// A time in seconds, any real number but a bool: `timeout=False` would mean "not at all" and `True` one second.
-#[derive(Clone, Copy)]
-pub(crate) struct Seconds(f64);
-
-impl Seconds {
-    pub(crate) const fn new(seconds: f64) -> Self {
-        Seconds(seconds)
-    }
-
-    pub(crate) fn named(self, argument: &str) -> Result<Duration> {
-        let seconds = self.0;
-        let problem = if seconds.is_nan() {
-            "not a number"
-        } else if seconds < 0.0 {
-            "must not be negative"
-        } else if seconds > SECONDS_MAX {
-            "too long; at most 9223372036 seconds (leave it out to wait as long as it takes)"
-        } else {
-            return Ok(Duration::from_secs_f64(seconds));
-        };
-        Err(Failure::Invalid(format!("{argument}: {problem}: {seconds}")))
+        Ok(Argument(match object.cast::<PyString>() {
+            Ok(text) => match text.to_str() {
+                Ok(text) => Ok(text.into()),
+                Err(_) => Err(Problem::Value("not valid UTF-8: it has a lone surrogate".into())),
+            },
+            Err(_) => Err(Problem::not("str", object)),
+        }))
     }
 }
 
@@ -66,41 +74,55 @@ impl FromPyObject<'_, '_> for Seconds {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        if object.is_instance_of::<PyBool>() {
-            return Err(PyTypeError::new_err("must be real number, not bool"));
-        }
-        object.extract().map(Seconds)
+        Ok(Argument(match object.extract::<f64>() {
+            Ok(seconds) if !object.is_instance_of::<PyBool>() => duration(seconds).map_err(Problem::Value),
+            Err(_) if object.is_instance_of::<PyInt>() => {
+                Err(Problem::Value("too large for a number of seconds".into()))
+            }
+            _ => Err(Problem::not("a number of seconds", object)),
+        }))
     }
 }
 
-/// One URL, several with commas between them, or a sequence of such.
-#[derive(FromPyObject)]
-pub(crate) enum Endpoints {
-    #[pyo3(annotation = "str")]
-    Text(Text),
-    #[pyo3(annotation = "Sequence[str]")]
-    Sequence(Vec<Text>),
+fn duration(seconds: f64) -> Result<Duration, String> {
+    if seconds.is_nan() {
+        Err("not a number of seconds: nan".into())
+    } else if seconds < 0.0 {
+        Err(format!("must not be negative: {seconds}"))
+    } else if seconds > SECONDS_MAX {
+        Err(format!("too long, at most {SECONDS_MAX} seconds: {seconds}"))
+    } else {
+        Ok(Duration::from_secs_f64(seconds))
+    }
 }
 
-impl Endpoints {
-    fn into_list(self) -> Result<String> {
-        let texts = match self {
-            Endpoints::Text(text) => vec![text],
-            Endpoints::Sequence(texts) => texts,
-        };
-        let texts = texts.into_iter().map(|text| text.named("endpoints")).collect::<Result<Vec<_>>>()?;
-        Ok(texts.join(","))
+impl FromPyObject<'_, '_> for File {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        Ok(Argument(object.extract().map_err(|_: PyErr| Problem::not("str or os.PathLike", object))))
     }
 }
 
 /// The comma-separated list to connect to: what was given, else what the environment says, else this machine.
-pub(crate) fn endpoints(given: Option<Endpoints>) -> Result<String> {
+pub(crate) fn endpoints(given: Option<&Bound<'_, PyAny>>) -> Result<String> {
     match given {
-        Some(endpoints) => endpoints.into_list(),
+        Some(given) => match given.cast::<PySequence>() {
+            Ok(sequence) if !given.is_instance_of::<PyString>() => joined(sequence),
+            _ => given.extract::<Text>()?.named("endpoints"),
+        },
         None => Ok(from_environment("LOCKER_ENDPOINTS")?
             .or(from_environment("ETCDCTL_ENDPOINTS")?)
             .unwrap_or_else(|| DEFAULT_ENDPOINT.into())),
     }
+}
+
+fn joined(endpoints: &Bound<'_, PySequence>) -> Result<String> {
+    let mut list = Vec::new();
+    for endpoint in endpoints.try_iter()? {
+        list.push(endpoint?.extract::<Text>()?.named("endpoints")?);
+    }
+    Ok(list.join(","))
 }
 
 fn from_environment(variable: &str) -> Result<Option<String>> {
@@ -112,12 +134,14 @@ fn from_environment(variable: &str) -> Result<Option<String>> {
 }
 
 /// Two arguments that are of use only together.
-pub(crate) fn both<T>(first: (&str, Option<T>), second: (&str, Option<T>)) -> Result<Option<(T, T)>> {
+pub(crate) fn both<T>(
+    (first_name, first): (&str, Option<Argument<T>>),
+    (second_name, second): (&str, Option<Argument<T>>),
+) -> Result<Option<(T, T)>> {
     match (first, second) {
-        ((_, Some(first)), (_, Some(second))) => Ok(Some((first, second))),
-        ((_, None), (_, None)) => Ok(None),
-        ((given, Some(_)), (missing, None)) | ((missing, None), (given, Some(_))) => {
-            Err(Failure::Invalid(format!("{missing}: must be given with {given}")))
-        }
+        (Some(first), Some(second)) => Ok(Some((first.named(first_name)?, second.named(second_name)?))),
+        (None, None) => Ok(None),
+        (None, Some(_)) => Err(Failure::Invalid(format!("{first_name}: must be given with {second_name}"))),
+        (Some(_), None) => Err(Failure::Invalid(format!("{second_name}: must be given with {first_name}"))),
     }
 }

@@ -1,6 +1,6 @@
 //! A connection to an etcd cluster.
 
-use crate::arguments::{self, Endpoints, Seconds, Text};
+use crate::arguments::{self, File, Seconds, Text};
 use crate::error::{Failure, Result};
 use crate::guard::Guard;
 use crate::owned::Owned;
@@ -9,7 +9,6 @@ use crate::watcher::Watcher;
 use crate::{exit, info, scope};
 use locker::ErrorKind;
 use pyo3::prelude::*;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,33 +43,34 @@ impl Drop for Connection {
 /// DeniedError if etcd refuses the user.
 #[pyfunction]
 #[pyo3(
-    signature = (endpoints=None, *, prefix=Text::from("/locker/"), ttl=Seconds::new(10.0), timeout=Seconds::new(5.0),
-        username=None, password=None, ca_file=None, cert_file=None, key_file=None),
+    signature = (endpoints=None, *, prefix=Text::default("/locker/"), ttl=Seconds::default(Duration::from_secs(10)),
+        timeout=Seconds::default(Duration::from_secs(5)), username=None, password=None, ca_file=None, cert_file=None,
+        key_file=None),
     text_signature = "(endpoints=None, *, prefix='/locker/', ttl=10.0, timeout=5.0, username=None, password=None, \
         ca_file=None, cert_file=None, key_file=None)"
 )]
 #[allow(clippy::too_many_arguments)] // They are keywords in Python.
 pub(crate) fn connect(
     py: Python<'_>,
-    endpoints: Option<Endpoints>,
+    endpoints: Option<&Bound<'_, PyAny>>,
     prefix: Text,
     ttl: Seconds,
     timeout: Seconds,
     username: Option<Text>,
     password: Option<Text>,
-    ca_file: Option<PathBuf>,
-    cert_file: Option<PathBuf>,
-    key_file: Option<PathBuf>,
+    ca_file: Option<File>,
+    cert_file: Option<File>,
+    key_file: Option<File>,
 ) -> Result<Client> {
     let endpoints = arguments::endpoints(endpoints)?;
     let prefix = prefix.named("prefix")?;
     let mut options =
         locker::Client::connect(&endpoints).prefix(&prefix).ttl(ttl.named("ttl")?).timeout(timeout.named("timeout")?);
     if let Some((name, password)) = arguments::both(("username", username), ("password", password))? {
-        options = options.user(name.named("username")?, password.named("password")?);
+        options = options.user(name, password);
     }
     if let Some(file) = ca_file {
-        options = options.ca_file(file);
+        options = options.ca_file(file.named("ca_file")?);
     }
     if let Some((cert, key)) = arguments::both(("cert_file", cert_file), ("key_file", key_file))? {
         options = options.cert_files(cert, key);

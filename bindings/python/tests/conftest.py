@@ -1,0 +1,61 @@
+"""What the tests share: a real etcd (under `locker dev -- …`), a look into it, and a check that nothing stays behind."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from support import Etcd
+
+import locker
+
+_count = itertools.count()
+
+
+def pytest_configure() -> None:
+    if not os.environ.get("LOCKER_ENDPOINTS"):
+        raise pytest.UsageError("LOCKER_ENDPOINTS is not set; run the tests as: locker dev -- bindings/python/test.sh")
+
+
+@pytest.fixture
+def prefix() -> str:
+    """A prefix that no other test uses, nor another run of this one."""
+    return f"/t/{os.getpid()}-{next(_count)}/"
+
+
+@pytest.fixture
+def etcd(prefix: str) -> Iterator[Etcd]:
+    """etcd as it is, seen past locker. Every test ends with nothing under its prefix."""
+    etcd = Etcd(prefix)
+    yield etcd
+    etcd.wait_for_keys(0)
+
+
+Connect = Callable[..., locker.Client]
+
+
+@pytest.fixture
+def connect(prefix: str, etcd: Etcd) -> Iterator[Connect]:
+    """locker.connect for this test's prefix, with a short ttl; the clients are disconnected at the end."""
+    clients: list[locker.Client] = []
+
+    def connect(endpoints: str | None = None, *, ttl: float = 3, timeout: float = 5) -> locker.Client:
+        clients.append(locker.connect(endpoints, prefix=prefix, ttl=ttl, timeout=timeout))
+        return clients[-1]
+
+    yield connect
+    for client in clients:
+        client.disconnect()
+
+
+@pytest.fixture
+def client(connect: Connect) -> locker.Client:
+    return connect()
+
+
+@pytest.fixture
+def other(connect: Connect) -> locker.Client:
+    """A second client: another contender, as far as etcd can tell."""
+    return connect()

@@ -1,0 +1,206 @@
+"""Bad input is an error that names the argument, at once, and harms nothing."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import socket
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+import locker
+
+NAMES = {
+    "empty": "",
+    "too long": "n" * 256,
+    "too long in UTF-8": "ä" * 128,
+    "NUL": "a\0b",
+    "lone surrogate": "a\udc80",
+}
+TIMES = {
+    "negative": -1,
+    "a little negative": -1e-9,
+    "not a number": math.nan,
+    "infinite": math.inf,
+    "minus infinite": -math.inf,
+    "absurd": 1e12,
+    "huge": 10**400,
+}
+NOT_TIMES = {"bool": True, "str": "5", "list": [5]}
+NOT_STR = {"bytes": b"a", "int": 3, "None": None}
+
+
+def table(cases: dict[str, Any]) -> Any:
+    return pytest.mark.parametrize("bad", cases.values(), ids=cases.keys())
+
+
+Call = Callable[[locker.Client, Any], object]
+NAMED: list[Call] = [locker.Client.lock, locker.Client.try_lock, locker.Client.get, locker.Client.watch]
+
+
+@table(NAMES)
+@pytest.mark.parametrize("call", NAMED)
+def test_names(client: locker.Client, call: Call, bad: str) -> None:
+    with pytest.raises(locker.InvalidError, match="name"):
+        call(client, bad)
+
+
+@table(NOT_STR)
+@pytest.mark.parametrize("call", NAMED)
+def test_names_of_a_wrong_type(client: locker.Client, call: Call, bad: Any) -> None:
+    with pytest.raises(TypeError, match="name: must be str, not"):
+        call(client, bad)
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "ä" * 127, "with space", "a/b", "%41", "日本", "\n", "..", "%!"])
+def test_names_that_are_good(client: locker.Client, name: str) -> None:
+    with client.lock(name) as guard:
+        assert guard.name == name
+        assert client.get(name).token == guard.token
+
+
+@table(TIMES)
+@pytest.mark.parametrize("argument", ["ttl", "timeout"])
+def test_times_of_connect(argument: str, bad: float) -> None:
+    with pytest.raises(locker.InvalidError, match=f"^{argument}"):
+        locker.connect(**{argument: bad})  # type: ignore[arg-type]
+
+
+@table(NOT_TIMES | {"None": None})
+@pytest.mark.parametrize("argument", ["ttl", "timeout"])
+def test_times_of_connect_of_a_wrong_type(argument: str, bad: Any) -> None:
+    with pytest.raises(TypeError, match=f"^{argument}: must be a number of seconds, not {type(bad).__name__}"):
+        locker.connect(**{argument: bad})
+
+
+@pytest.mark.parametrize("argument", ["ttl", "timeout"])
+def test_zero_is_no_time_for_connect(argument: str) -> None:
+    with pytest.raises(locker.InvalidError, match=argument):
+        locker.connect(**{argument: 0})  # type: ignore[arg-type]
+
+
+@table(TIMES)
+def test_times_of_lock(client: locker.Client, bad: float) -> None:
+    with pytest.raises(locker.InvalidError, match="^timeout"):
+        client.lock("a", timeout=bad)
+
+
+@table(NOT_TIMES)
+def test_times_of_lock_of_a_wrong_type(client: locker.Client, bad: Any) -> None:
+    with pytest.raises(TypeError, match="^timeout: must be a number of seconds"):
+        client.lock("a", timeout=bad)
+
+
+@pytest.mark.parametrize("argument, longest", [("value", 1023), ("reason", 255)])
+def test_texts_of_lock(client: locker.Client, argument: str, longest: int) -> None:
+    for bad in ["v" * (longest + 1), "\udc80"]:
+        with pytest.raises(locker.InvalidError, match=argument):
+            client.lock("a", **{argument: bad})  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=f"^{argument}: must be str, not bytes"):
+        client.lock("a", **{argument: b"v"})  # type: ignore[arg-type]
+    for good in ["", "v" * longest, "\"\\\n\x7f日本"]:
+        with client.lock("a", **{argument: good}):  # type: ignore[arg-type]
+            assert getattr(client.get("a"), argument) == good
+
+
+ENDPOINTS: dict[str, Any] = {
+    "empty": "",
+    "no endpoints": [],
+    "an empty one": ["http://127.0.0.1:2379", ""],
+    "no URL": "::::",
+    "another scheme": "ftp://127.0.0.1:2379",
+    "lone surrogate": "http://\udc80",
+    "lone surrogate in a list": ["http://\udc80"],
+}
+
+
+@table(ENDPOINTS)
+def test_endpoints(bad: Any) -> None:
+    with pytest.raises(locker.InvalidError, match="endpoint"):
+        locker.connect(bad)
+
+
+@table({"int": 3, "bytes": b"http://127.0.0.1:2379", "list of int": [3], "bool": False})
+def test_endpoints_of_a_wrong_type(bad: Any) -> None:
+    with pytest.raises(TypeError, match="^endpoints: must be str, not"):
+        locker.connect(bad)
+
+
+def test_other_arguments_of_connect() -> None:
+    for argument in ["prefix", "username", "password"]:
+        with pytest.raises(TypeError, match=f"^{argument}: must be str, not int"):
+            locker.connect(**{"username": "u", "password": "p", argument: 3})  # type: ignore[arg-type]
+    for argument in ["ca_file", "cert_file", "key_file"]:
+        with pytest.raises(TypeError, match=f"^{argument}: must be str or os.PathLike, not int"):
+            locker.connect(**{"cert_file": "c", "key_file": "k", argument: 3})  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        locker.connect(prefix=None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        locker.connect("http://127.0.0.1:2379", "/p/")  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("given, missing", itertools.permutations(["username", "password"]))
+def test_user_and_password_come_together(given: str, missing: str) -> None:
+    with pytest.raises(locker.InvalidError, match=f"^{missing}: must be given with {given}"):
+        locker.connect(**{given: "x"})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given, missing", itertools.permutations(["cert_file", "key_file"]))
+def test_certificate_and_key_come_together(given: str, missing: str) -> None:
+    with pytest.raises(locker.InvalidError, match=f"^{missing}: must be given with {given}"):
+        locker.connect(**{given: "x"})  # type: ignore[arg-type]
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(locker.InvalidError, match="no-such-file.pem"):
+        locker.connect("https://127.0.0.1:2379", ca_file="/no-such-file.pem")
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def test_an_unknown_endpoint_is_named() -> None:
+    endpoint = f"http://127.0.0.1:{free_port()}"
+    start = time.monotonic()
+    with pytest.raises(locker.UnavailableError, match=endpoint) as caught:
+        locker.connect(endpoint, timeout=1)
+    assert time.monotonic() - start < 1.5
+    assert isinstance(caught.value, ConnectionError)
+
+
+def test_an_endpoint_that_says_nothing_is_named() -> None:
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        start = time.monotonic()
+        with pytest.raises(locker.UnavailableError, match=endpoint):
+            locker.connect(endpoint, timeout=1)
+        assert time.monotonic() - start < 1.5
+
+
+def test_endpoints_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = [f"http://127.0.0.1:{free_port()}" for _ in range(2)]
+    monkeypatch.setenv("LOCKER_ENDPOINTS", dead[0])
+    monkeypatch.setenv("ETCDCTL_ENDPOINTS", dead[1])
+    with pytest.raises(locker.UnavailableError, match=dead[0]):
+        locker.connect(timeout=0.5)
+    monkeypatch.setenv("LOCKER_ENDPOINTS", "")
+    with pytest.raises(locker.UnavailableError, match=dead[1]):
+        locker.connect(timeout=0.5)
+
+
+def test_endpoints_may_be_a_list(connect: Callable[..., locker.Client], monkeypatch: pytest.MonkeyPatch) -> None:
+    import os
+
+    endpoints = os.environ["LOCKER_ENDPOINTS"].split(",")
+    monkeypatch.delenv("LOCKER_ENDPOINTS")
+    connect(endpoints).get("a")
+    connect(tuple(endpoints)).get("a")
+    monkeypatch.setenv("LOCKER_ENDPOINTS", ",".join(endpoints))

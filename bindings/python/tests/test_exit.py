@@ -1,0 +1,135 @@
+"""The end of a program that does not clean up: no hang, no noise, and as little as can be left in etcd."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from conftest import Connect
+from proxy import Proxy
+from support import Ended, Etcd, Program
+
+import locker
+
+PROGRAM = """
+    import locker, os, sys, threading
+    client = locker.connect(sys.argv[2] or None, prefix=sys.argv[1], ttl=30)
+    guard = client.lock("a")
+
+    def wait(name):
+        with client.lock(name):
+            print("held by a thread", flush=True)
+
+    def threads_that_wait(daemon=True):
+        threads = [threading.Thread(target=wait, args=["a"], daemon=daemon) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        return threads
+
+    def go():
+        print("go", flush=True)
+        sys.stdin.readline()
+"""
+
+
+def end(source: str, etcd: Etcd, keys: int = 1, endpoint: str = "") -> Ended:
+    """Run the program until it says "go" and has so many keys, and see it end."""
+    with Program(PROGRAM + source, etcd.prefix, endpoint) as program:
+        assert program.line() == "go"
+        lease = etcd.wait_for_keys(keys)[0].lease
+        program.tell()
+        ended = program.end()
+    assert ended.seconds < 2
+    if not endpoint:
+        assert not etcd.lease_exists(lease)
+    return ended
+
+
+def test_a_lock_is_held(etcd: Etcd) -> None:
+    assert end("    go()", etcd).err == ""
+
+
+def test_threads_wait(etcd: Etcd) -> None:
+    """Daemon threads, that is: others keep a Python program alive."""
+    ended = end("    threads_that_wait()\n    go()", etcd, keys=4)
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+
+
+def test_a_watcher_waits(etcd: Etcd) -> None:
+    source = """
+    watcher = client.watch("a")
+    next(watcher)
+    threading.Thread(target=next, args=[watcher], daemon=True).start()
+    go()
+    """
+    ended = end(source, etcd)
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+
+
+def test_other_threads_keep_the_program_alive(etcd: Etcd) -> None:
+    source = """
+    threads_that_wait(daemon=False)
+    go()
+    guard.unlock()
+    """
+    ended = end(source, etcd, keys=4)
+    assert (ended.code, ended.out.split("\n"), ended.err) == (0, ["held by a thread"] * 3, "")
+
+
+def test_objects_die_just_before_the_end(etcd: Etcd) -> None:
+    assert end("    go()\n    del guard, client", etcd).err == ""
+
+
+def test_an_error_ends_the_program(etcd: Etcd) -> None:
+    ended = end("    go()\n    1 / 0", etcd)
+    assert ended.code == 1 and ended.err.endswith("ZeroDivisionError: division by zero")
+
+
+def test_an_error_ends_the_program_in_with(etcd: Etcd) -> None:
+    ended = end("    with client, guard:\n        go()\n        sys.exit(3)", etcd)
+    assert (ended.code, ended.err) == (3, "")
+
+
+def test_the_handlers_of_the_program_come_first(etcd: Etcd) -> None:
+    source = """
+    import atexit
+    atexit.register(lambda: (guard.unlock(), print(client.get("a").held)))
+    go()
+    """
+    ended = end(source, etcd)
+    assert (ended.code, ended.out, ended.err) == (0, "False", "")
+
+
+def test_etcd_is_out_of_reach(connect: Connect, etcd: Etcd) -> None:
+    source = """
+    threads_that_wait()
+    go()
+    """
+    with Proxy() as proxy, Program(PROGRAM + source, etcd.prefix, proxy.endpoint) as program:
+        assert program.line() == "go"
+        lease = etcd.wait_for_keys(4)[0].lease
+        proxy.swallow()
+        program.tell()
+        ended = program.end()
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.seconds < 2
+    etcd.ctl("lease", "revoke", f"{lease:x}")
+
+
+def test_a_program_that_is_killed_hangs_nobody(connect: Connect, etcd: Etcd) -> None:
+    with Program(PROGRAM.replace("ttl=30", "ttl=2") + "    go()\n    os._exit(5)", etcd.prefix, "") as program:
+        assert program.line() == "go"
+        client = connect()
+        program.tell()
+        assert program.end().code == 5
+        client.lock("a", timeout=10).unlock()
+
+
+def test_importing_makes_no_thread() -> None:
+    source = """
+    import locker, os
+    assert len(os.listdir("/proc/self/task")) == 1
+    """
+    with Program(source) as program:
+        ended = program.end()
+        assert (ended.code, ended.err) == (0, "")

@@ -1,0 +1,143 @@
+"""After os.fork: the child says at once what it cannot use, may connect anew, and does its parent no harm."""
+
+from __future__ import annotations
+
+import pytest
+from support import Etcd, run
+
+PARENT = """
+    import gc, multiprocessing, os, sys, time, warnings
+    import locker
+
+    warnings.simplefilter("ignore", DeprecationWarning)  # Python warns of fork in a process with threads.
+    PREFIX = sys.argv[1]
+
+    def fork(child):
+        "Run child() in a child that leaves as a program does, and return its exit code."
+        pid = os.fork()
+        if pid == 0:
+            child()
+            sys.exit(0)
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+    def refused(call):
+        start = time.monotonic()
+        try:
+            call()
+        except locker.InvalidError as error:
+            assert "inherited across fork" in str(error), error
+        else:
+            raise AssertionError("not refused")
+        assert time.monotonic() - start < 0.05
+
+    client = locker.connect(prefix=PREFIX, ttl=2)
+    guard = client.lock("a")
+    watcher = client.watch("a")
+    assert next(watcher).token == guard.token
+"""
+
+
+def parent(source: str, prefix: str) -> None:
+    ended = run(PARENT + source + "\n    print('well')\n", prefix)
+    assert (ended.out, ended.err, ended.code) == ("well", "", 0)
+
+
+def test_what_was_inherited_is_refused(etcd: Etcd, prefix: str) -> None:
+    parent(
+        """
+    def child():
+        for call in [
+            lambda: client.lock("b"), lambda: client.try_lock("b"), lambda: client.get("a"), lambda: client.watch("a"),
+            lambda: client.disconnect(), lambda: client.__enter__(),
+            lambda: guard.name, lambda: guard.token, lambda: guard.key, lambda: guard.state, lambda: guard.held,
+            lambda: guard.remaining, lambda: guard.info(), lambda: guard.check(), lambda: guard.unlock(),
+            lambda: guard.__enter__(), lambda: guard.__exit__(None, None, None),
+            lambda: next(watcher), lambda: watcher.unwatch(), lambda: watcher.__enter__(),
+        ]:
+            refused(call)
+        assert repr(guard) == "<locker.Guard, inherited across fork>"
+        repr(client), repr(watcher)
+
+    assert fork(child) == 0
+    guard.unlock()
+    """,
+        prefix,
+    )
+
+
+def test_a_child_connects_anew(etcd: Etcd, prefix: str) -> None:
+    parent(
+        """
+    def child():
+        with locker.connect(prefix=PREFIX, ttl=2) as mine:
+            assert mine.get("a").token == guard_token
+            assert mine.try_lock("a") is None
+            with mine.lock("b") as b:
+                b.check()
+                assert fork(grandchild) == 0
+        locker.connect(prefix=PREFIX, ttl=2).lock("left to the exit")
+
+    def grandchild():
+        with locker.connect(prefix=PREFIX, ttl=2) as mine:
+            assert mine.try_lock("b") is None
+
+    guard_token = guard.token
+    assert fork(child) == 0
+    process = multiprocessing.get_context("fork").Process(target=child)
+    process.start()
+    process.join()
+    assert process.exitcode == 0
+    guard.unlock()
+    """,
+        prefix,
+    )
+
+
+def test_the_parent_is_unhurt(etcd: Etcd, prefix: str) -> None:
+    parent(
+        """
+    def child():
+        global client, guard, watcher
+        del client, guard, watcher
+        gc.collect()
+
+    def in_with():
+        with locker_client, locker_client.lock("c"):
+            sys.exit(3)
+
+    for _ in range(20):
+        assert fork(child) == 0
+        assert fork(lambda: os._exit(4)) == 4
+        guard.check()
+        assert client.get("a").token == guard.token
+
+    # The lease goes on being renewed, and so does the watch.
+    end = time.monotonic() + 4
+    while time.monotonic() < end:
+        guard.check()
+        time.sleep(0.05)
+    guard.unlock()
+    assert not next(watcher).held
+    """,
+        prefix,
+    )
+
+
+@pytest.mark.parametrize("leave, code", [("sys.exit(3)", 3), ("raise ValueError('mine')", 1)])
+def test_a_child_that_leaves_by_an_error_keeps_its_error(etcd: Etcd, prefix: str, leave: str, code: int) -> None:
+    ended = run(
+        PARENT
+        + f"""
+    with client:
+        with guard:
+            pid = os.fork()
+            if pid == 0:
+                {leave}
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == {code}
+            guard.check()
+    print("well")
+    """,
+        prefix,
+    )
+    assert (ended.out, ended.code) == ("well", 0)
+    assert ("ValueError: mine" in ended.err) == ("ValueError" in leave)

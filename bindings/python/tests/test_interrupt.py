@@ -1,0 +1,104 @@
+"""Ctrl-C, and signals in general, while waiting."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from contextlib import suppress
+
+import pytest
+from interrupts import Interrupted, interrupt_after
+from support import DEADLINE, Etcd, Program
+
+import locker
+
+WAITER = """
+    import locker, sys
+    client = locker.connect(prefix=sys.argv[1], ttl=3)
+    print("connected", flush=True)
+    try:
+        client.lock("a")
+    except KeyboardInterrupt:
+        print("interrupted", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_ctrl_c_leaves_the_queue(client: locker.Client, etcd: Etcd, prefix: str) -> None:
+    with client.lock("a") as guard, Program(WAITER, prefix) as waiter:
+        assert waiter.line() == "connected"
+        etcd.wait_for_keys(2)
+        start = time.monotonic()
+        waiter.process.send_signal(signal.SIGINT)
+        assert waiter.line() == "interrupted"
+        assert time.monotonic() - start < 0.2
+        # It lives on, and its lease with it: it is the call that has left the queue.
+        [key] = etcd.wait_for_keys(1)
+        assert key.name == guard.key
+        assert waiter.process.poll() is None
+        waiter.tell()
+        assert waiter.end().code == 0
+
+
+def test_ctrl_c_ends_a_program_that_does_not_catch_it(client: locker.Client, etcd: Etcd, prefix: str) -> None:
+    with client.lock("a"), Program(WAITER.replace("KeyboardInterrupt", "ZeroDivisionError"), prefix) as waiter:
+        assert waiter.line() == "connected"
+        lease = etcd.wait_for_keys(2)[1].lease
+        waiter.process.send_signal(signal.SIGINT)
+        ended = waiter.end()
+        assert ended.code == -signal.SIGINT and "KeyboardInterrupt" in ended.err
+        assert ended.seconds < 2
+        assert len(etcd.keys()) == 1 and not etcd.lease_exists(lease)
+
+
+@pytest.mark.parametrize("busy", [False, True])
+def test_an_interruption_at_any_moment_leaves_nothing(client: locker.Client, etcd: Etcd, busy: bool) -> None:
+    held = client.lock("a") if busy else None
+    for _ in range(30):
+        with suppress(Interrupted), interrupt_after(random.uniform(0.0001, 0.01)):
+            with client.lock("a"):
+                pass
+    etcd.wait_for_keys(1 if held else 0)
+    if held:
+        held.unlock()
+    client.lock("a", timeout=DEADLINE).unlock()
+
+
+def test_connect_can_be_interrupted() -> None:
+    start = time.monotonic()
+    with pytest.raises(Interrupted), interrupt_after(0.1):
+        locker.connect("http://192.0.2.1:2379", timeout=DEADLINE)
+    assert time.monotonic() - start < 1
+
+
+def test_a_handler_that_does_not_raise_lets_the_wait_go_on(client: locker.Client) -> None:
+    calls: list[int] = []
+    before = signal.signal(signal.SIGALRM, lambda *_: calls.append(1))
+    try:
+        with client.lock("a"):
+            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            with pytest.raises(locker.TimeoutError):
+                client.lock("a", timeout=0.5)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert calls == [1]
+
+
+def test_signals_are_left_to_the_threads_of_python(client: locker.Client) -> None:
+    """The thread of locker blocks all signals but faults, so that none is delivered where Python does not look."""
+    faults = {signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGTRAP, signal.SIGSYS}
+    unblockable = {signal.SIGKILL, signal.SIGSTOP}
+    wanted = {number for number in signal.valid_signals() if number < 32} - faults - unblockable
+    client.get("a")
+    masks = {}
+    for task in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{task}/status") as status:
+            fields = dict(line.rstrip("\n").split(":\t", 1) for line in status)
+            masks[fields["Name"]] = int(fields["SigBlk"], 16)
+    blocked = {number for number in range(1, 32) if masks["locker"] & 1 << number - 1}
+    assert wanted <= blocked and not blocked & faults
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()
+    assert threading.main_thread().is_alive()

@@ -1,0 +1,88 @@
+"""Watching who holds a lock."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import islice
+
+from conftest import Connect
+from interrupts import Interrupted, interrupt_after
+from support import Etcd
+
+import locker
+
+
+def test_a_watcher_tells_the_present_holder_and_each_change(client: locker.Client, other: locker.Client) -> None:
+    with other.watch("a") as watcher:
+        assert next(watcher) == other.get("a")
+        for value in ["first", "second"]:
+            guard = client.lock("a", value=value)
+            seen = next(watcher)
+            assert (seen.name, seen.token, seen.value) == ("a", guard.token, value)
+            guard.unlock()
+            assert not next(watcher).held
+
+
+def test_a_watcher_of_a_held_lock_begins_with_its_holder(client: locker.Client) -> None:
+    with client.lock("a", value="node-3") as guard, client.watch("a") as watcher:
+        assert next(watcher).token == guard.token
+
+
+def test_a_handover_is_told(client: locker.Client, other: locker.Client, etcd: Etcd) -> None:
+    with client.watch("a") as watcher, ThreadPoolExecutor(1) as pool:
+        assert not next(watcher).held
+        first = client.lock("a")
+        waiting = pool.submit(other.lock, "a")
+        etcd.wait_for_keys(2)
+        first_token = first.token
+        first.unlock()
+        second = waiting.result()
+        second_token = second.token
+        second.unlock()
+        tokens = []
+        while (info := next(watcher)).held:
+            tokens.append(info.token)
+        assert tokens[0] == first_token
+        assert set(tokens) == {first_token, second_token}
+
+
+def test_unwatch_ends_the_iteration(client: locker.Client) -> None:
+    watcher = client.watch("a")
+    assert not next(watcher).held
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(list[locker.Info], watcher) for _ in range(2)]
+        watcher.unwatch()
+        assert [reader.result() for reader in waiting] == [[], []]
+    watcher.unwatch()
+    assert list(watcher) == []
+
+
+def test_disconnect_ends_the_iteration(connect: Connect) -> None:
+    client = connect()
+    watcher = client.watch("a")
+    assert not next(watcher).held
+    client.disconnect()
+    assert list(watcher) == []
+    watcher.unwatch()
+
+
+def test_an_interrupted_reader_loses_nothing(client: locker.Client, other: locker.Client, etcd: Etcd) -> None:
+    """The lock changes hands about when its reader is interrupted (waits look for signals every 100 ms)."""
+    watcher = client.watch("a")
+    assert not next(watcher).held
+    for turn in range(20):
+        with ThreadPoolExecutor(1) as pool:
+            locking = pool.submit(lambda: time.sleep(0.09 + 0.001 * turn) or other.lock("a"))  # type: ignore[func-returns-value]
+            # Python itself may lose what `next` returns if a signal comes before it is stored. This does both in one.
+            seen: deque[locker.Info] = deque()
+            while not seen:
+                with suppress(Interrupted), interrupt_after(0.05):
+                    seen.extend(islice(watcher, 1))
+            guard = locking.result()
+            assert seen[0].token == guard.token
+            guard.unlock()
+            assert not next(watcher).held
+    watcher.unwatch()

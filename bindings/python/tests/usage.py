@@ -1,0 +1,56 @@
+"""Uses of every name of locker, read by `mypy --strict` and never run. What must be refused is marked as an error, and
+mypy complains of a mark that is not needed."""
+
+from __future__ import annotations
+
+import builtins
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from typing_extensions import assert_type
+
+import locker
+
+with locker.connect("http://127.0.0.1:2379", prefix="", ttl=10, timeout=2.5, ca_file=Path("ca.pem")) as client:
+    assert_type(client, locker.Client)
+    with client.lock("a", value="v", reason="r", timeout=5) as guard:
+        assert_type(guard, locker.Guard)
+        assert_type(guard.name, str)
+        assert_type(guard.token, int)
+        assert_type(guard.key, str)
+        assert_type(guard.state, Literal["waiting", "held", "at_risk", "ended"])
+        assert_type(guard.held, bool)
+        assert_type(guard.remaining, float)
+        assert_type(guard.info(), locker.Info)
+        guard.check()
+        guard.unlock()
+        guard.token = 5  # type: ignore[misc]
+    maybe = client.try_lock("a")
+    assert_type(maybe, locker.Guard | None)
+    maybe.unlock()  # type: ignore[union-attr]
+    info = client.get("a")
+    assert_type(info.since, datetime | None)
+    assert_type(info.lease_left, float | None)
+    assert_type(info.held, bool)
+    with client.watch("a") as watcher:
+        for change in watcher:
+            assert_type(change, locker.Info)
+    client.lock(b"a")  # type: ignore[arg-type]
+    client.lock("a", 5)  # type: ignore[misc]
+    client.disconnect()
+
+locker.connect()
+locker.connect(["http://a:2379", "http://b:2379"], username="u", password="p", cert_file="c", key_file="k")
+
+try:
+    client.lock("a", timeout=0)
+except locker.TimeoutError as error:
+    assert_type(error.holder, locker.Info | None)
+    assert_type(error.detail, int | None)
+    assert_type(error.code, str)
+    caught: builtins.TimeoutError = error
+except (locker.LostError, locker.CancelledError, locker.UnavailableError, locker.DeniedError, locker.InvalidError):
+    raise
+except locker.Error as other:
+    assert_type(other, locker.Error)
