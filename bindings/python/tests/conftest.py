@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from support import Etcd
@@ -41,7 +41,7 @@ def connect(prefix: str, etcd: Etcd) -> Iterator[Connect]:
     """locker.connect for this test's prefix, with a short ttl; the clients are disconnected at the end."""
     clients: list[locker.Client] = []
 
-    def connect(endpoints: str | None = None, *, ttl: float = 3, timeout: float = 5) -> locker.Client:
+    def connect(endpoints: str | Sequence[str] | None = None, *, ttl: float = 3, timeout: float = 5) -> locker.Client:
         clients.append(locker.connect(endpoints, prefix=prefix, ttl=ttl, timeout=timeout))
         return clients[-1]
 

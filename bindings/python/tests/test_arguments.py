@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import socket
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from conftest import Connect
 
 import locker
 
@@ -33,7 +35,7 @@ NOT_TIMES = {"bool": True, "str": "5", "list": [5]}
 NOT_STR = {"bytes": b"a", "int": 3, "None": None}
 
 
-def table(cases: dict[str, Any]) -> Any:
+def table(cases: dict[str, Any]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("bad", cases.values(), ids=cases.keys())
 
 
@@ -139,7 +141,7 @@ def test_other_arguments_of_connect() -> None:
     with pytest.raises(TypeError):
         locker.connect(prefix=None)  # type: ignore[arg-type]
     with pytest.raises(TypeError):
-        locker.connect("http://127.0.0.1:2379", "/p/")  # type: ignore[misc]
+        locker.connect("http://127.0.0.1:2379", "/p/")  # type: ignore[call-arg]
 
 
 @pytest.mark.parametrize("given, missing", itertools.permutations(["username", "password"]))
@@ -196,11 +198,9 @@ def test_endpoints_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) ->
         locker.connect(timeout=0.5)
 
 
-def test_endpoints_may_be_a_list(connect: Callable[..., locker.Client], monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
+def test_endpoints_may_be_a_list(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
     endpoints = os.environ["LOCKER_ENDPOINTS"].split(",")
-    monkeypatch.delenv("LOCKER_ENDPOINTS")
-    connect(endpoints).get("a")
-    connect(tuple(endpoints)).get("a")
-    monkeypatch.setenv("LOCKER_ENDPOINTS", ",".join(endpoints))
+    with monkeypatch.context() as without:
+        without.delenv("LOCKER_ENDPOINTS")
+        connect(endpoints).get("a")
+        connect(tuple(endpoints)).get("a")

@@ -47,7 +47,7 @@ def documented() -> Iterator[tuple[str, str]]:
             pending += [(f"{scope}{node.name}.", inner) for inner in node.body]
 
 
-@pytest.mark.parametrize("name, text", documented())
+@pytest.mark.parametrize("name, text", list(documented()))
 def test_help_says_what_the_stub_says(name: str, text: str) -> None:
     found: object = locker
     for part in name.split("."):

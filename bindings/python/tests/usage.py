@@ -37,7 +37,7 @@ with locker.connect("http://127.0.0.1:2379", prefix="", ttl=10, timeout=2.5, ca_
         for change in watcher:
             assert_type(change, locker.Info)
     client.lock(b"a")  # type: ignore[arg-type]
-    client.lock("a", 5)  # type: ignore[misc]
+    client.lock("a", 5)  # type: ignore[call-arg, arg-type]
     client.disconnect()
 
 locker.connect()
