@@ -6,9 +6,11 @@ use crate::guard::Guard;
 use crate::owned::Owned;
 use crate::runtime::Runtime;
 use crate::watcher::Watcher;
+use crate::work::Work;
 use crate::{exit, info, scope};
 use locker::ErrorKind;
 use pyo3::prelude::*;
+use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -76,7 +78,7 @@ pub(crate) fn connect(
         options = options.cert_files(cert, key);
     }
     let runtime = Runtime::get(py)?;
-    let client = Owned::new(runtime, runtime.wait(py, options.into_future())?);
+    let client = Owned::new(runtime, Work::new(runtime, options.into_future()).wait(py)?);
     Ok(Client { connection: exit::register(Connection { client, endpoints, prefix }) })
 }
 
@@ -92,25 +94,24 @@ pub(crate) struct Client {
 impl Client {
     fn acquire(
         &self,
-        py: Python<'_>,
         name: Text,
         value: Option<Text>,
         reason: Option<Text>,
         timeout: Option<Duration>,
-    ) -> Result<Guard> {
-        let client = self.connection.client.get()?;
-        let mut lock = client.lock(name.named("name")?);
-        if let Some(value) = value {
-            lock = lock.value(value.named("value")?);
-        }
-        if let Some(reason) = reason {
-            lock = lock.reason(reason.named("reason")?);
-        }
-        if let Some(timeout) = timeout {
-            lock = lock.timeout(timeout);
-        }
-        let guard = self.connection.client.runtime().wait(py, lock.into_future())?;
-        Ok(Guard::new(guard, Arc::clone(&self.connection)))
+    ) -> Result<Work<locker::Guard>> {
+        let name = name.named("name")?;
+        let value = value.map(|value| value.named("value")).transpose()?;
+        let reason = reason.map(|reason| reason.named("reason")).transpose()?;
+        self.connection.client.ask(|client| {
+            let lock = client.lock(name);
+            let lock = value.into_iter().fold(lock, locker::Lock::value);
+            let lock = reason.into_iter().fold(lock, locker::Lock::reason);
+            timeout.into_iter().fold(lock, locker::Lock::timeout).into_future()
+        })
+    }
+
+    fn guard(&self, guard: locker::Guard) -> Guard {
+        Guard::new(guard, Arc::clone(&self.connection))
     }
 }
 
@@ -138,7 +139,7 @@ impl Client {
         timeout: Option<Seconds>,
     ) -> Result<Guard> {
         let timeout = timeout.map(|timeout| timeout.named("timeout")).transpose()?;
-        self.acquire(py, name, value, reason, timeout)
+        Ok(self.guard(self.acquire(name, value, reason, timeout)?.wait(py)?))
     }
 
     /// Acquire the lock `name` if nobody holds it; None if somebody does. Nothing is left in the queue then.
@@ -146,9 +147,9 @@ impl Client {
     /// The arguments and errors are those of lock().
     #[pyo3(signature = (name, *, value=None, reason=None))]
     fn try_lock(&self, py: Python<'_>, name: Text, value: Option<Text>, reason: Option<Text>) -> Result<Option<Guard>> {
-        match self.acquire(py, name, value, reason, Some(Duration::ZERO)) {
+        match self.acquire(name, value, reason, Some(Duration::ZERO))?.wait(py) {
             Err(Failure::Core(error)) if error.kind() == ErrorKind::Timeout => Ok(None),
-            outcome => outcome.map(Some),
+            outcome => outcome.map(|guard| Some(self.guard(guard))),
         }
     }
 
@@ -156,9 +157,8 @@ impl Client {
     ///
     /// Raises UnavailableError, DeniedError, InvalidError or CancelledError (the client is disconnected).
     fn get<'py>(&self, py: Python<'py>, name: Text) -> Result<Bound<'py, PyAny>> {
-        let client = Arc::clone(self.connection.client.get()?);
         let name = name.named("name")?;
-        let found = self.connection.client.runtime().wait(py, async move { client.get(name).await })?;
+        let found = self.connection.client.ask(|client| async move { client.get(name).await })?.wait(py)?;
         Ok(info::to_python(py, &found)?)
     }
 
@@ -166,9 +166,8 @@ impl Client {
     ///
     /// Raises UnavailableError, DeniedError, InvalidError or CancelledError (the client is disconnected).
     fn watch(&self, py: Python<'_>, name: Text) -> Result<Watcher> {
-        let client = Arc::clone(self.connection.client.get()?);
         let name = name.named("name")?;
-        let watcher = self.connection.client.runtime().wait(py, async move { client.watch(name).await })?;
+        let watcher = self.connection.client.ask(|client| async move { client.watch(name).await })?.wait(py)?;
         Ok(Watcher::new(watcher, Arc::clone(&self.connection)))
     }
 
@@ -177,8 +176,7 @@ impl Client {
     ///
     /// Raises UnavailableError if etcd has not confirmed: the locks then end with their lease.
     fn disconnect(&self, py: Python<'_>) -> Result<()> {
-        let client = Arc::clone(self.connection.client.get()?);
-        match self.connection.client.runtime().wait(py, async move { client.disconnect().await }) {
+        match self.connection.client.ask(|client| async move { client.disconnect().await })?.wait(py) {
             Err(Failure::Core(error)) if error.kind() == ErrorKind::Cancelled => Ok(()),
             outcome => outcome,
         }

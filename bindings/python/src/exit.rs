@@ -3,6 +3,7 @@
 use crate::client::Connection;
 use crate::error::Result;
 use crate::runtime::Runtime;
+use crate::work::Work;
 use pyo3::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -45,8 +46,9 @@ pub(crate) fn disconnect_all(py: Python<'_>) -> Result<()> {
     }
     let endings = runtime.endings().clone();
     endings.close();
-    runtime.wait(py, async move {
+    let ended = async move {
         let _ = tokio::time::timeout(EXIT_LIMIT, endings.wait()).await;
         Ok(())
-    })
+    };
+    Work::new(runtime, ended).wait(py)
 }

@@ -86,9 +86,9 @@ impl Guard {
     /// before, and UnavailableError if etcd has not confirmed: the hold is over then too, and the release goes on
     /// behind the call until the lease has ended.
     fn unlock(&self, py: Python<'_>) -> Result<()> {
-        let guard = Arc::clone(self.guard.get()?);
+        let unlock = self.guard.ask(|guard| async move { guard.unlock().await })?;
         self.unlocked.store(true, Ordering::Relaxed);
-        self.guard.runtime().wait(py, async move { guard.unlock().await })
+        unlock.wait(py)
     }
 
     fn __enter__(this: Py<Self>) -> Result<Py<Self>> {

@@ -15,6 +15,7 @@ mod owned;
 mod runtime;
 mod scope;
 mod watcher;
+mod work;
 
 /// The part of locker that is written in Rust.
 #[pyo3::pymodule]

@@ -2,6 +2,8 @@
 
 use crate::error::Result;
 use crate::runtime::Runtime;
+use crate::work::Work;
+use std::future::Future;
 use std::mem;
 use std::sync::Arc;
 
@@ -24,6 +26,15 @@ impl<T> Owned<T> {
     pub(crate) fn get(&self) -> Result<&Arc<T>> {
         self.runtime.check()?;
         Ok(&self.value)
+    }
+
+    /// What `ask` makes of it, to be waited for.
+    pub(crate) fn ask<A, F>(&self, ask: impl FnOnce(Arc<T>) -> F) -> Result<Work<A>>
+    where
+        A: Send + 'static,
+        F: Future<Output = locker::Result<A>> + Send + 'static,
+    {
+        Ok(Work::new(self.runtime, ask(Arc::clone(self.get()?))))
     }
 
     /// The runtime that the object lives on.

@@ -1,4 +1,4 @@
-//! The one tokio runtime of the process, and waiting for it from Python.
+//! The one tokio runtime of the process.
 
 use crate::error::{Failure, Result, internal};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
@@ -6,15 +6,10 @@ use pyo3::prelude::*;
 use std::convert::Infallible;
 use std::future::{Future, pending};
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio_util::task::TaskTracker;
-
-/// How long a thread waits before it looks whether a signal came: Ctrl-C is noticed within this time.
-const SLICE: Duration = Duration::from_millis(100);
 
 /// The runtime of this process. Only locked by threads that hold the GIL, as does the one that forks: a child never
 /// finds it locked.
@@ -63,6 +58,11 @@ impl Runtime {
         Ok(())
     }
 
+    pub(crate) fn handle(&self) -> Result<&Handle> {
+        self.check()?;
+        Ok(&self.handle)
+    }
+
     /// The tasks that the exit of the interpreter waits for.
     pub(crate) fn endings(&self) -> &TaskTracker {
         &self.endings
@@ -73,55 +73,18 @@ impl Runtime {
         self.endings.spawn_on(work, &self.handle);
     }
 
-    /// From now on all threads but this one that wait here stay there: those are daemon threads (Python has joined all
-    /// others by now), and should not wake up in the middle of the exit to complain that their client is gone.
+    /// From now on all threads but this one that wait for locker stay there: those are daemon threads (Python has
+    /// joined all others by now), and should not wake up in the middle of the exit to complain that their client is
+    /// gone.
     pub(crate) fn begin_exit(&self) {
         self.exiting.get_or_init(|| thread::current().id());
     }
 
-    /// Waits for `work` without the GIL. If a signal handler raises meanwhile, `work` is dropped and that is the result.
-    pub(crate) fn wait<T: Send + 'static>(
-        &self,
-        py: Python<'_>,
-        work: impl Future<Output = locker::Result<T>> + Send + 'static,
-    ) -> Result<T> {
-        self.wait_or(py, work, drop)
-    }
-
-    /// As [`wait`](Runtime::wait); a result that came in the same instant as the signal is handed to `late`.
-    pub(crate) fn wait_or<T: Send + 'static>(
-        &self,
-        py: Python<'_>,
-        work: impl Future<Output = locker::Result<T>> + Send + 'static,
-        late: impl FnOnce(T),
-    ) -> Result<T> {
-        self.check()?;
-        let (sender, mut receiver) = sync_channel(1);
-        let task = self.handle.spawn(async move {
-            let _ = sender.send(work.await); // Nobody listens if the caller was interrupted just now.
-        });
-        loop {
-            match py.detach(|| self.receive(&mut receiver)) {
-                Ok(result) => return Ok(result?),
-                Err(RecvTimeoutError::Disconnected) => return Err(internal(py, "a task of locker panicked".into())),
-                Err(RecvTimeoutError::Timeout) => {}
-            }
-            if let Err(interrupt) = py.check_signals() {
-                task.abort();
-                if let Ok(Ok(result)) = py.detach(|| self.receive(&mut receiver)) {
-                    late(result);
-                }
-                return Err(interrupt.into());
-            }
-        }
-    }
-
-    fn receive<T>(&self, receiver: &mut Receiver<T>) -> Result<T, RecvTimeoutError> {
-        let received = receiver.recv_timeout(SLICE);
+    /// Never returns if the interpreter exits and this is not the thread that does it. Call it without the GIL.
+    pub(crate) fn stay_if_exiting(&self) {
         while self.exiting.get().is_some_and(|exiting| *exiting != thread::current().id()) {
             thread::park();
         }
-        received
     }
 }
 

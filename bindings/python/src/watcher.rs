@@ -40,12 +40,13 @@ impl Watcher {
     }
 
     fn next(&self, py: Python<'_>) -> Result<Option<Info>> {
-        let (stream, ended) = (Arc::clone(self.stream.get()?), self.ended.clone());
+        let ended = self.ended.clone();
         if let Some(info) = self.late().take_if(|_| !ended.is_cancelled()) {
             return Ok(Some(info));
         }
-        let next = async move { ended.run_until_cancelled(next_of(&stream)).await.unwrap_or(Ok(None)) };
-        self.stream.runtime().wait_or(py, next, |late| *self.late() = late)
+        let next =
+            |stream: Arc<Stream>| async move { ended.run_until_cancelled(next_of(&stream)).await.unwrap_or(Ok(None)) };
+        self.stream.ask(next)?.wait_or(py, |late| *self.late() = late)
     }
 }
 
@@ -60,13 +61,12 @@ async fn next_of(stream: &Stream) -> locker::Result<Option<Info>> {
 impl Watcher {
     /// End the watch; whoever iterates over it finds its end. A second call does nothing.
     fn unwatch(&self, py: Python<'_>) -> Result<()> {
-        let stream = Arc::clone(self.stream.get()?);
-        self.ended.cancel();
-        let end = async move {
+        let end = self.stream.ask(|stream| async move {
             stream.lock().await.take();
             Ok(())
-        };
-        self.stream.runtime().wait(py, end)
+        })?;
+        self.ended.cancel();
+        end.wait(py)
     }
 
     fn __iter__(this: Py<Self>) -> Py<Self> {

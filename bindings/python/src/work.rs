@@ -1,0 +1,62 @@
+//! One thing that etcd is asked for, and waiting for it.
+
+use crate::error::{Result, internal};
+use crate::runtime::Runtime;
+use pyo3::prelude::*;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+/// How long a thread waits before it looks whether a signal came: Ctrl-C is noticed within this time.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// One thing that etcd is asked for, once [`wait`](Work::wait) begins it.
+#[must_use = "it does nothing until waited for"]
+pub(crate) struct Work<T> {
+    runtime: &'static Runtime,
+    future: Pin<Box<dyn Future<Output = locker::Result<T>> + Send>>,
+}
+
+impl<T: Send + 'static> Work<T> {
+    pub(crate) fn new(
+        runtime: &'static Runtime,
+        future: impl Future<Output = locker::Result<T>> + Send + 'static,
+    ) -> Self {
+        Work { runtime, future: Box::pin(future) }
+    }
+
+    /// Waits for it without the GIL. If a signal handler raises meanwhile, that is the result, and the work is dropped.
+    pub(crate) fn wait(self, py: Python<'_>) -> Result<T> {
+        self.wait_or(py, drop)
+    }
+
+    /// As [`wait`](Work::wait); what came in the same instant as the signal is handed to `late`.
+    pub(crate) fn wait_or(self, py: Python<'_>, late: impl FnOnce(T)) -> Result<T> {
+        let runtime = self.runtime;
+        let (sender, mut receiver) = sync_channel(1);
+        let task = runtime.handle()?.spawn(async move {
+            let _ = sender.send(self.future.await); // Nobody listens if the caller was interrupted just now.
+        });
+        loop {
+            match py.detach(|| receive(runtime, &mut receiver)) {
+                Ok(result) => return Ok(result?),
+                Err(RecvTimeoutError::Disconnected) => return Err(internal(py, "a task of locker panicked".into())),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if let Err(interrupt) = py.check_signals() {
+                task.abort();
+                if let Ok(Ok(result)) = py.detach(|| receive(runtime, &mut receiver)) {
+                    late(result);
+                }
+                return Err(interrupt.into());
+            }
+        }
+    }
+}
+
+fn receive<T>(runtime: &Runtime, receiver: &mut Receiver<T>) -> Result<T, RecvTimeoutError> {
+    let received = receiver.recv_timeout(SLICE);
+    runtime.stay_if_exiting();
+    received
+}
