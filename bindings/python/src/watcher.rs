@@ -41,12 +41,14 @@ impl Watcher {
 
     fn next(&self, py: Python<'_>) -> Result<Option<Info>> {
         let ended = self.ended.clone();
-        if let Some(info) = self.late().take_if(|_| !ended.is_cancelled()) {
-            return Ok(Some(info));
+        let next = self.stream.ask(|stream| async move {
+            let next = next_of(&stream);
+            ended.run_until_cancelled(next).await.unwrap_or(Ok(None))
+        })?;
+        match self.late().take_if(|_| !self.ended.is_cancelled()) {
+            Some(info) => Ok(Some(info)),
+            None => next.wait_or(py, |late| *self.late() = late),
         }
-        let next =
-            |stream: Arc<Stream>| async move { ended.run_until_cancelled(next_of(&stream)).await.unwrap_or(Ok(None)) };
-        self.stream.ask(next)?.wait_or(py, |late| *self.late() = late)
     }
 }
 
