@@ -1,16 +1,16 @@
 //! A connection to an etcd cluster.
 
 use crate::arguments::{self, File, Seconds, Text};
-use crate::error::{Failure, Result};
+use crate::error::Result;
 use crate::guard::Guard;
+use crate::info::Info;
 use crate::owned::Owned;
 use crate::runtime::Runtime;
 use crate::watcher::Watcher;
 use crate::work::Work;
-use crate::{exit, info, scope};
+use crate::{exit, scope};
 use locker::ErrorKind;
 use pyo3::prelude::*;
-use std::future::IntoFuture;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(crate) struct Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         if let Ok(client) = self.client.get() {
-            exit::disconnect_behind(self.client.runtime(), client);
+            self.client.runtime().disconnect(client);
         }
     }
 }
@@ -64,22 +64,49 @@ pub(crate) fn connect(
     cert_file: Option<File>,
     key_file: Option<File>,
 ) -> Result<Client> {
+    let options = Options { prefix, ttl, timeout, username, password, ca_file, cert_file, key_file };
+    Ok(Client::new(connecting(py, endpoints, options)?.wait(py)?))
+}
+
+/// The keywords of connect().
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Options {
+    prefix: Text,
+    ttl: Seconds,
+    timeout: Seconds,
+    username: Option<Text>,
+    password: Option<Text>,
+    ca_file: Option<File>,
+    cert_file: Option<File>,
+    key_file: Option<File>,
+}
+
+pub(crate) fn connecting(
+    py: Python<'_>,
+    endpoints: Option<&Bound<'_, PyAny>>,
+    options: Options,
+) -> Result<Work<Connection>> {
     let endpoints = arguments::endpoints(endpoints)?;
-    let prefix = prefix.named("prefix")?;
-    let mut options =
-        locker::Client::connect(&endpoints).prefix(&prefix).ttl(ttl.named("ttl")?).timeout(timeout.named("timeout")?);
-    if let Some((name, password)) = arguments::both(("username", username), ("password", password))? {
-        options = options.user(name, password);
+    let prefix = options.prefix.named("prefix")?;
+    let mut connect = locker::Client::connect(&endpoints)
+        .prefix(&prefix)
+        .ttl(options.ttl.named("ttl")?)
+        .timeout(options.timeout.named("timeout")?);
+    if let Some((name, password)) = arguments::both(("username", options.username), ("password", options.password))? {
+        connect = connect.user(name, password);
     }
-    if let Some(file) = ca_file {
-        options = options.ca_file(file.named("ca_file")?);
+    if let Some(file) = options.ca_file {
+        connect = connect.ca_file(file.named("ca_file")?);
     }
-    if let Some((cert, key)) = arguments::both(("cert_file", cert_file), ("key_file", key_file))? {
-        options = options.cert_files(cert, key);
+    if let Some((cert, key)) = arguments::both(("cert_file", options.cert_file), ("key_file", options.key_file))? {
+        connect = connect.cert_files(cert, key);
     }
     let runtime = Runtime::get(py)?;
-    let client = Owned::new(runtime, Work::new(runtime, options.into_future()).wait(py)?);
-    Ok(Client { connection: exit::register(Connection { client, endpoints, prefix }) })
+    Ok(Work::new(runtime, async move {
+        let client = Owned::new(runtime, connect.await?);
+        Ok(Connection { client, endpoints, prefix })
+    }))
 }
 
 /// A connection to an etcd cluster, made by connect().
@@ -92,26 +119,55 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    fn acquire(
+    /// Call it with the GIL.
+    pub(crate) fn new(connection: Connection) -> Self {
+        Client { connection: exit::register(connection) }
+    }
+
+    pub(crate) fn locking(
         &self,
         name: Text,
         value: Option<Text>,
         reason: Option<Text>,
-        timeout: Option<Duration>,
-    ) -> Result<Work<locker::Guard>> {
+        timeout: Option<Seconds>,
+    ) -> Result<Work<Guard>> {
         let name = name.named("name")?;
         let value = value.map(|value| value.named("value")).transpose()?;
         let reason = reason.map(|reason| reason.named("reason")).transpose()?;
-        self.connection.client.ask(|client| {
+        let timeout = timeout.map(|timeout| timeout.named("timeout")).transpose()?;
+        let connection = Arc::clone(&self.connection);
+        self.connection.client.ask(|client| async move {
             let lock = client.lock(name);
             let lock = value.into_iter().fold(lock, locker::Lock::value);
             let lock = reason.into_iter().fold(lock, locker::Lock::reason);
-            timeout.into_iter().fold(lock, locker::Lock::timeout).into_future()
+            let lock = timeout.into_iter().fold(lock, locker::Lock::timeout);
+            Ok(Guard::new(lock.await?, connection))
         })
     }
 
-    fn guard(&self, guard: locker::Guard) -> Guard {
-        Guard::new(guard, Arc::clone(&self.connection))
+    pub(crate) fn trying(&self, name: Text, value: Option<Text>, reason: Option<Text>) -> Result<Work<Option<Guard>>> {
+        let not_at_all = Seconds::default(Duration::ZERO);
+        Ok(self.locking(name, value, reason, Some(not_at_all))?.map(|outcome| match outcome {
+            Err(error) if error.kind() == ErrorKind::Timeout => Ok(None),
+            outcome => outcome.map(Some),
+        }))
+    }
+
+    pub(crate) fn getting(&self, name: Text) -> Result<Work<Info>> {
+        let name = name.named("name")?;
+        self.connection.client.ask(|client| async move { client.get(name).await.map(Info) })
+    }
+
+    pub(crate) fn watching(&self, name: Text) -> Result<Work<Watcher>> {
+        let name = name.named("name")?;
+        let connection = Arc::clone(&self.connection);
+        self.connection.client.ask(|client| async move { Ok(Watcher::new(client.watch(name).await?, connection)) })
+    }
+
+    pub(crate) fn disconnecting(&self) -> Result<Work<()>> {
+        let client = &self.connection.client;
+        let task = client.runtime().disconnect(client.get()?);
+        Ok(Work::joining(client.runtime(), task))
     }
 }
 
@@ -138,8 +194,7 @@ impl Client {
         reason: Option<Text>,
         timeout: Option<Seconds>,
     ) -> Result<Guard> {
-        let timeout = timeout.map(|timeout| timeout.named("timeout")).transpose()?;
-        Ok(self.guard(self.acquire(name, value, reason, timeout)?.wait(py)?))
+        self.locking(name, value, reason, timeout)?.wait(py)
     }
 
     /// Acquire the lock `name` if nobody holds it; None if somebody does. Nothing is left in the queue then.
@@ -147,28 +202,21 @@ impl Client {
     /// The arguments and errors are those of lock().
     #[pyo3(signature = (name, *, value=None, reason=None))]
     fn try_lock(&self, py: Python<'_>, name: Text, value: Option<Text>, reason: Option<Text>) -> Result<Option<Guard>> {
-        match self.acquire(name, value, reason, Some(Duration::ZERO))?.wait(py) {
-            Err(Failure::Core(error)) if error.kind() == ErrorKind::Timeout => Ok(None),
-            outcome => outcome.map(|guard| Some(self.guard(guard))),
-        }
+        self.trying(name, value, reason)?.wait(py)
     }
 
     /// Who holds the lock `name`, read from etcd. A free lock is an Info with token 0.
     ///
     /// Raises UnavailableError, DeniedError, InvalidError or CancelledError (the client is disconnected).
-    fn get<'py>(&self, py: Python<'py>, name: Text) -> Result<Bound<'py, PyAny>> {
-        let name = name.named("name")?;
-        let found = self.connection.client.ask(|client| async move { client.get(name).await })?.wait(py)?;
-        Ok(info::to_python(py, &found)?)
+    fn get(&self, py: Python<'_>, name: Text) -> Result<Info> {
+        self.getting(name)?.wait(py)
     }
 
     /// Watch who holds the lock `name`: the Watcher gives the present holder first, then each change.
     ///
     /// Raises UnavailableError, DeniedError, InvalidError or CancelledError (the client is disconnected).
     fn watch(&self, py: Python<'_>, name: Text) -> Result<Watcher> {
-        let name = name.named("name")?;
-        let watcher = self.connection.client.ask(|client| async move { client.watch(name).await })?.wait(py)?;
-        Ok(Watcher::new(watcher, Arc::clone(&self.connection)))
+        self.watching(name)?.wait(py)
     }
 
     /// End all guards and watchers of this client, and wait until etcd has confirmed it, at most for the client's
@@ -176,10 +224,7 @@ impl Client {
     ///
     /// Raises UnavailableError if etcd has not confirmed: the locks then end with their lease.
     fn disconnect(&self, py: Python<'_>) -> Result<()> {
-        match self.connection.client.ask(|client| async move { client.disconnect().await })?.wait(py) {
-            Err(Failure::Core(error)) if error.kind() == ErrorKind::Cancelled => Ok(()),
-            outcome => outcome,
-        }
+        self.disconnecting()?.wait(py)
     }
 
     fn __enter__(this: Py<Self>) -> Result<Py<Self>> {

@@ -1,5 +1,6 @@
 //! Rust errors as Python exceptions.
 
+use crate::info::Info;
 use pyo3::prelude::*;
 
 /// What the functions of this binding fail with; Python sees the exception that it stands for.
@@ -43,7 +44,7 @@ pub(crate) fn internal(py: Python<'_>, message: String) -> Failure {
 }
 
 fn exception(py: Python<'_>, error: &locker::Error) -> PyErr {
-    match error.holder().map(|holder| crate::info::to_python(py, holder)).transpose() {
+    match error.holder().cloned().map(|holder| Info(holder).into_pyobject(py)).transpose() {
         Ok(holder) => new(py, error.kind().name(), error.to_string(), error.grpc_code(), holder),
         Err(failed) => failed,
     }

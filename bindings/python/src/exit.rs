@@ -24,14 +24,6 @@ pub(crate) fn register(connection: Connection) -> Arc<Connection> {
     connection
 }
 
-/// Disconnects a client without waiting.
-pub(crate) fn disconnect_behind(runtime: &Runtime, client: &locker::Client) {
-    let client = client.clone();
-    runtime.end_behind(async move {
-        let _ = client.disconnect().await; // Nobody is there to hear of it; its locks end with their lease.
-    });
-}
-
 /// Disconnect all clients of this process, for the exit of the interpreter.
 #[pyfunction]
 #[pyo3(name = "_disconnect_all")]
@@ -41,7 +33,7 @@ pub(crate) fn disconnect_all(py: Python<'_>) -> Result<()> {
     let connections = CONNECTIONS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     for connection in connections.iter().filter_map(Weak::upgrade) {
         if let Ok(client) = connection.client.get() {
-            disconnect_behind(runtime, client);
+            runtime.disconnect(client);
         }
     }
     let endings = runtime.endings().clone();

@@ -2,8 +2,10 @@
 
 use crate::client::Connection;
 use crate::error::Result;
+use crate::info::Info;
 use crate::owned::Owned;
-use crate::{info, scope};
+use crate::scope;
+use crate::work::Work;
 use locker::State;
 use pyo3::prelude::*;
 use std::sync::Arc;
@@ -26,6 +28,12 @@ impl Guard {
     pub(crate) fn new(guard: locker::Guard, connection: Arc<Connection>) -> Self {
         let guard = Owned::new(connection.client.runtime(), guard);
         Guard { guard, unlocked: AtomicBool::new(false), _connection: connection }
+    }
+
+    pub(crate) fn unlocking(&self) -> Result<Work<()>> {
+        let unlock = self.guard.ask(|guard| async move { guard.unlock().await })?;
+        self.unlocked.store(true, Ordering::Relaxed);
+        Ok(unlock)
     }
 }
 
@@ -70,8 +78,8 @@ impl Guard {
     }
 
     /// What Client.get() would say of this guard, from memory.
-    fn info<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
-        Ok(info::to_python(py, &self.guard.get()?.info())?)
+    fn info(&self) -> Result<Info> {
+        Ok(Info(self.guard.get()?.info()))
     }
 
     /// Raise LostError if the lock was lost, CancelledError if the guard was unlocked or its client disconnected.
@@ -86,9 +94,7 @@ impl Guard {
     /// before, and UnavailableError if etcd has not confirmed: the hold is over then too, and the release goes on
     /// behind the call until the lease has ended.
     fn unlock(&self, py: Python<'_>) -> Result<()> {
-        let unlock = self.guard.ask(|guard| async move { guard.unlock().await })?;
-        self.unlocked.store(true, Ordering::Relaxed);
-        unlock.wait(py)
+        self.unlocking()?.wait(py)
     }
 
     fn __enter__(this: Py<Self>) -> Result<Py<Self>> {

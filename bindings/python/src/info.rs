@@ -1,28 +1,39 @@
 //! [`locker::Info`] as the Python class `Info`.
 
-use locker::{Info, Mode};
+use locker::Mode;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDateTime, PyType};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// `Info` is an ordinary Python class, in `info.py`: comparing, printing and pickling come with it.
-static INFO: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
-pub(crate) fn to_python<'py>(py: Python<'py>, info: &Info) -> PyResult<Bound<'py, PyAny>> {
-    INFO.import(py, "locker.info", "Info")?.call1((
-        &info.name,
-        info.token,
-        mode(info.mode),
-        &info.value,
-        &info.reason,
-        &info.host,
-        info.pid,
-        &info.program,
-        info.since.and_then(|since| to_datetime(py, since)),
-        info.waiters,
-        info.lease_left.map(|left| left.as_secs_f64()),
-    ))
+/// Who holds a lock, on its way to Python.
+#[derive(Clone)]
+pub(crate) struct Info(pub(crate) locker::Info);
+
+impl<'py> IntoPyObject<'py> for Info {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        let Info(info) = self;
+        CLASS.import(py, "locker.info", "Info")?.call1((
+            info.name,
+            info.token,
+            mode(info.mode),
+            info.value,
+            info.reason,
+            info.host,
+            info.pid,
+            info.program,
+            info.since.and_then(|since| to_datetime(py, since)),
+            info.waiters,
+            info.lease_left.map(|left| left.as_secs_f64()),
+        ))
+    }
 }
 
 fn mode(mode: Mode) -> &'static str {

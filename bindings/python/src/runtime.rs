@@ -1,14 +1,16 @@
 //! The one tokio runtime of the process.
 
 use crate::error::{Failure, Result, internal};
+use locker::ErrorKind;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use pyo3::prelude::*;
 use std::convert::Infallible;
-use std::future::{Future, pending};
+use std::future::pending;
 use std::io;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
 use tokio::runtime::{Builder, Handle};
+use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 /// The runtime of this process. Only locked by threads that hold the GIL, as does the one that forks: a child never
@@ -20,7 +22,7 @@ static RUNTIME: Mutex<Option<&'static Runtime>> = Mutex::new(None);
 pub(crate) struct Runtime {
     pid: u32,
     handle: Handle,
-    /// The clients that are being disconnected behind the program's back. The exit of the interpreter waits for them.
+    /// The clients that are being disconnected. The exit of the interpreter waits for them.
     endings: TaskTracker,
     /// The thread that runs the exit of the interpreter, once it has begun.
     exiting: OnceLock<ThreadId>,
@@ -68,9 +70,16 @@ impl Runtime {
         &self.endings
     }
 
-    /// Runs `work` in the background; the exit of the interpreter waits for it.
-    pub(crate) fn end_behind(&self, work: impl Future<Output = ()> + Send + 'static) {
-        self.endings.spawn_on(work, &self.handle);
+    /// Disconnects a client, whether anybody waits for it or not; the exit of the interpreter does.
+    pub(crate) fn disconnect(&self, client: &locker::Client) -> JoinHandle<locker::Result<()>> {
+        let client = client.clone();
+        let disconnect = async move {
+            match client.disconnect().await {
+                Err(error) if error.kind() == ErrorKind::Cancelled => Ok(()), // It is disconnected already.
+                outcome => outcome,
+            }
+        };
+        self.endings.spawn_on(disconnect, &self.handle)
     }
 
     /// From now on all threads but this one that wait for locker stay there: those are daemon threads (Python has

@@ -2,9 +2,10 @@
 
 use crate::client::Connection;
 use crate::error::Result;
+use crate::info::Info;
 use crate::owned::Owned;
-use crate::{info, scope};
-use locker::Info;
+use crate::scope;
+use crate::work::Work;
 use pyo3::prelude::*;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
@@ -39,22 +40,27 @@ impl Watcher {
         self.late.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn next(&self, py: Python<'_>) -> Result<Option<Info>> {
+    pub(crate) fn next(&self) -> Result<Work<Option<Info>>> {
         let ended = self.ended.clone();
-        let next = self.stream.ask(|stream| async move {
+        self.stream.ask(|stream| async move {
             let next = next_of(&stream);
             ended.run_until_cancelled(next).await.unwrap_or(Ok(None))
+        })
+    }
+
+    pub(crate) fn unwatching(&self) -> Result<Work<()>> {
+        let end = self.stream.ask(|stream| async move {
+            stream.lock().await.take();
+            Ok(())
         })?;
-        match self.late().take_if(|_| !self.ended.is_cancelled()) {
-            Some(info) => Ok(Some(info)),
-            None => next.wait_or(py, |late| *self.late() = late),
-        }
+        self.ended.cancel();
+        Ok(end)
     }
 }
 
 async fn next_of(stream: &Stream) -> locker::Result<Option<Info>> {
     match stream.lock().await.as_mut() {
-        Some(watcher) => watcher.next().await.transpose(),
+        Some(watcher) => watcher.next().await.map(|next| next.map(Info)).transpose(),
         None => Ok(None),
     }
 }
@@ -63,21 +69,19 @@ async fn next_of(stream: &Stream) -> locker::Result<Option<Info>> {
 impl Watcher {
     /// End the watch; whoever iterates over it finds its end. A second call does nothing.
     fn unwatch(&self, py: Python<'_>) -> Result<()> {
-        let end = self.stream.ask(|stream| async move {
-            stream.lock().await.take();
-            Ok(())
-        })?;
-        self.ended.cancel();
-        end.wait(py)
+        self.unwatching()?.wait(py)
     }
 
     fn __iter__(this: Py<Self>) -> Py<Self> {
         this
     }
 
-    fn __next__<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyAny>>> {
-        let next = self.next(py)?;
-        Ok(next.map(|info| info::to_python(py, &info)).transpose()?)
+    fn __next__(&self, py: Python<'_>) -> Result<Option<Info>> {
+        let next = self.next()?;
+        match self.late().take_if(|_| !self.ended.is_cancelled()) {
+            Some(info) => Ok(Some(info)),
+            None => next.wait_or(py, |late| *self.late() = late),
+        }
     }
 
     fn __enter__(this: Py<Self>) -> Result<Py<Self>> {

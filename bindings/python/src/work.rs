@@ -4,9 +4,11 @@ use crate::error::{Result, internal};
 use crate::runtime::Runtime;
 use pyo3::prelude::*;
 use std::future::Future;
+use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
+use tokio::task::JoinHandle;
 
 /// How long a thread waits before it looks whether a signal came: Ctrl-C is noticed within this time.
 const SLICE: Duration = Duration::from_millis(100);
@@ -24,6 +26,18 @@ impl<T: Send + 'static> Work<T> {
         future: impl Future<Output = locker::Result<T>> + Send + 'static,
     ) -> Self {
         Work { runtime, future: Box::pin(future) }
+    }
+
+    /// The end of a task, which goes on even if nobody waits for it any more.
+    pub(crate) fn joining(runtime: &'static Runtime, task: JoinHandle<locker::Result<T>>) -> Self {
+        Work::new(runtime, async { task.await.unwrap_or_else(|panicked| resume_unwind(panicked.into_panic())) })
+    }
+
+    pub(crate) fn map<U: Send + 'static>(
+        self,
+        map: impl FnOnce(locker::Result<T>) -> locker::Result<U> + Send + 'static,
+    ) -> Work<U> {
+        Work::new(self.runtime, async { map(self.future.await) })
     }
 
     /// Waits for it without the GIL. If a signal handler raises meanwhile, that is the result, and the work is dropped.
