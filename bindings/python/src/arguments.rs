@@ -122,6 +122,9 @@ fn joined(endpoints: &Bound<'_, PySequence>) -> Result<String> {
     for endpoint in endpoints.try_iter()? {
         list.push(endpoint?.extract::<Text>()?.named("endpoints")?);
     }
+    if list.iter().any(String::is_empty) {
+        return Err(Failure::Invalid("endpoints: one of them is empty".into()));
+    }
     Ok(list.join(","))
 }
 
@@ -133,15 +136,12 @@ fn from_environment(variable: &str) -> Result<Option<String>> {
     }
 }
 
-/// Two arguments that are of use only together.
-pub(crate) fn both<T>(
-    (first_name, first): (&str, Option<Argument<T>>),
-    (second_name, second): (&str, Option<Argument<T>>),
-) -> Result<Option<(T, T)>> {
-    match (first, second) {
-        (Some(first), Some(second)) => Ok(Some((first.named(first_name)?, second.named(second_name)?))),
+/// A user's name and password, of use only together.
+pub(crate) fn user(name: Option<Text>, password: Option<Text>) -> Result<Option<(String, String)>> {
+    match (name, password) {
+        (Some(name), Some(password)) => Ok(Some((name.named("username")?, password.named("password")?))),
         (None, None) => Ok(None),
-        (None, Some(_)) => Err(Failure::Invalid(format!("{first_name}: must be given with {second_name}"))),
-        (Some(_), None) => Err(Failure::Invalid(format!("{second_name}: must be given with {first_name}"))),
+        (None, Some(_)) => Err(Failure::Invalid("username: must be given with password".into())),
+        (Some(_), None) => Err(Failure::Invalid("password: must be given with username".into())),
     }
 }

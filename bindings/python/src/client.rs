@@ -11,6 +11,8 @@ use crate::work::Work;
 use crate::{exit, scope};
 use locker::ErrorKind;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -93,20 +95,36 @@ pub(crate) fn connecting(
         .prefix(&prefix)
         .ttl(options.ttl.named("ttl")?)
         .timeout(options.timeout.named("timeout")?);
-    if let Some((name, password)) = arguments::both(("username", options.username), ("password", options.password))? {
+    if let Some((name, password)) = arguments::user(options.username, options.password)? {
         connect = connect.user(name, password);
     }
     if let Some(file) = options.ca_file {
         connect = connect.ca_file(file.named("ca_file")?);
     }
-    if let Some((cert, key)) = arguments::both(("cert_file", options.cert_file), ("key_file", options.key_file))? {
-        connect = connect.cert_files(cert, key);
+    if let Some(file) = options.cert_file {
+        connect = connect.cert_file(file.named("cert_file")?);
+    }
+    if let Some(file) = options.key_file {
+        connect = connect.key_file(file.named("key_file")?);
+    }
+    if let Some(name) = program(py) {
+        connect = connect.program(name);
     }
     let runtime = Runtime::get(py)?;
     Ok(Work::new(runtime, async move {
         let client = Owned::new(runtime, connect.await?);
         Ok(Connection { client, endpoints, prefix })
     }))
+}
+
+/// The name of the running script, or of the package run by `python -m`: the process is called python, which helps
+/// nobody who finds a lock busy.
+fn program(py: Python<'_>) -> Option<String> {
+    let arguments = py.import("sys").ok()?.getattr("argv").ok()?;
+    let path: PathBuf = arguments.get_item(0).ok()?.extract().ok()?;
+    let path = if path.ends_with("__main__.py") { path.parent()? } else { &path };
+    let name = path.file_name()?.to_string_lossy().into_owned();
+    Some(name).filter(|name| name != "-c")
 }
 
 /// A connection to an etcd cluster, made by connect().
@@ -244,8 +262,9 @@ impl Client {
         scope::leave(self.disconnect(py), exc_value.as_ref())
     }
 
-    fn __repr__(&self) -> String {
-        format!("<locker.Client of {}, prefix {:?}>", self.connection.endpoints, self.connection.prefix)
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let prefix = PyString::new(py, &self.connection.prefix).repr()?;
+        Ok(format!("<locker.Client of {}, prefix {prefix}>", self.connection.endpoints))
     }
 
     fn __reduce__(&self) -> PyResult<()> {

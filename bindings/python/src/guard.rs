@@ -8,6 +8,7 @@ use crate::scope;
 use crate::work::Work;
 use locker::State;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -117,13 +118,10 @@ impl Guard {
         scope::leave(self.unlock(py), exc_value.as_ref())
     }
 
-    fn __repr__(&self) -> String {
-        match self.guard.get() {
-            Ok(guard) => {
-                format!("<locker.Guard of {:?}, {}, token {}>", guard.name(), state(guard.state()), guard.token())
-            }
-            Err(_) => "<locker.Guard, inherited across fork>".into(),
-        }
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let Ok(guard) = self.guard.get() else { return Ok("<locker.Guard, inherited across fork>".into()) };
+        let name = PyString::new(py, guard.name()).repr()?;
+        Ok(format!("<locker.Guard of {name}, {}, token {}>", state(guard.state()), guard.token()))
     }
 
     fn __reduce__(&self) -> PyResult<()> {

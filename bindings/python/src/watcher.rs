@@ -78,7 +78,8 @@ impl Watcher {
 
     fn __next__(&self, py: Python<'_>) -> Result<Option<Info>> {
         let next = self.next()?;
-        match self.late().take_if(|_| !self.ended.is_cancelled()) {
+        let late = self.late().take_if(|_| !self.ended.is_cancelled());
+        match late {
             Some(info) => Ok(Some(info)),
             None => next.wait_or(py, |late| *self.late() = late),
         }

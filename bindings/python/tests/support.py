@@ -64,7 +64,7 @@ class Etcd:
         self.ctl("put", key, value)
 
     def lease_exists(self, lease: int) -> bool:
-        return bool(self.ctl("lease", "timetolive", f"{lease:x}")["ttl"] > 0)
+        return bool(self.ctl("lease", "timetolive", f"{lease:x}")["ttl"] != -1)
 
 
 def _text(base64_text: str) -> str:

@@ -75,14 +75,18 @@ def test_a_child_connects_anew(etcd: Etcd, prefix: str) -> None:
             with mine.lock("b") as b:
                 b.check()
                 assert fork(grandchild) == 0
-        locker.connect(prefix=PREFIX, ttl=2).lock("left to the exit")
+
+    def child_that_leaves_it_to_the_exit():
+        child()
+        global mine
+        mine = locker.connect(prefix=PREFIX, ttl=60).lock("c")
 
     def grandchild():
         with locker.connect(prefix=PREFIX, ttl=2) as mine:
             assert mine.try_lock("b") is None
 
     guard_token = guard.token
-    assert fork(child) == 0
+    assert fork(child_that_leaves_it_to_the_exit) == 0
     process = multiprocessing.get_context("fork").Process(target=child)
     process.start()
     process.join()
@@ -100,10 +104,6 @@ def test_the_parent_is_unhurt(etcd: Etcd, prefix: str) -> None:
         global client, guard, watcher
         del client, guard, watcher
         gc.collect()
-
-    def in_with():
-        with locker_client, locker_client.lock("c"):
-            sys.exit(3)
 
     for _ in range(20):
         assert fork(child) == 0

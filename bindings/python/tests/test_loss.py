@@ -47,7 +47,7 @@ def test_the_error_of_the_body_wins(client: locker.Client, etcd: Etcd) -> None:
             1 / 0
     if sys.version_info >= (3, 11):
         [note] = caught.value.__notes__
-        assert note.startswith("locker: ") and "lost" in note
+        assert note.startswith("locker: ") and "LostError" in note
 
 
 def test_a_loss_that_was_seen_is_not_told_again(client: locker.Client, etcd: Etcd) -> None:
