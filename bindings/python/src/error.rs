@@ -22,6 +22,12 @@ impl From<locker::Error> for Failure {
     }
 }
 
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Failure::Python(error.into())
+    }
+}
+
 impl From<PyErr> for Failure {
     fn from(error: PyErr) -> Self {
         Failure::Python(error)
@@ -57,4 +63,17 @@ fn new(py: Python<'_>, code: &str, message: String, detail: Option<i32>, holder:
         .and_then(|errors| errors.getattr("_new"))
         .and_then(|new| new.call1((code, message, detail, holder)));
     made.map_or_else(|failed| failed, PyErr::from_value)
+}
+
+/// Why something ended, as an exception that is returned and not raised.
+pub(crate) struct Reason(pub(crate) locker::Error);
+
+impl<'py> IntoPyObject<'py> for Reason {
+    type Target = PyAny;
+    type Output = Bound<'py, PyAny>;
+    type Error = PyErr;
+
+    fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
+        Ok(exception(py, &self.0).into_value(py).into_bound(py).into_any())
+    }
 }

@@ -1,7 +1,7 @@
 //! One acquisition of one lock.
 
 use crate::client::Connection;
-use crate::error::Result;
+use crate::error::{Reason, Result};
 use crate::info::Info;
 use crate::owned::Owned;
 use crate::scope;
@@ -29,6 +29,10 @@ impl Guard {
     pub(crate) fn new(guard: locker::Guard, connection: Arc<Connection>) -> Self {
         let guard = Owned::new(connection.client.runtime(), guard);
         Guard { guard, unlocked: AtomicBool::new(false), _connection: connection }
+    }
+
+    pub(crate) fn losing(&self) -> Result<Work<Reason>> {
+        self.guard.ask(|guard| async move { Ok(Reason(guard.lost().await)) })
     }
 
     pub(crate) fn unlocking(&self) -> Result<Work<()>> {

@@ -11,6 +11,7 @@ mod error;
 mod exit;
 mod guard;
 mod info;
+mod mailbox;
 mod owned;
 mod runtime;
 mod scope;
@@ -26,6 +27,8 @@ mod _locker {
     use crate::exit::disconnect_all;
     #[pymodule_export]
     use crate::guard::Guard;
+    #[pymodule_export]
+    use crate::mailbox::{Mailbox, Task};
     #[pymodule_export]
     use crate::watcher::Watcher;
 

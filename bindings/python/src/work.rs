@@ -8,12 +8,12 @@ use std::panic::resume_unwind;
 use std::pin::Pin;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
-use tokio::task::JoinHandle;
+use tokio::task::{AbortHandle, JoinHandle};
 
 /// How long a thread waits before it looks whether a signal came: Ctrl-C is noticed within this time.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// One thing that etcd is asked for, once [`wait`](Work::wait) begins it.
+/// One thing that etcd is asked for, once [`wait`](Work::wait) or [`spawn`](Work::spawn) begins it.
 #[must_use = "it does nothing until waited for"]
 pub(crate) struct Work<T> {
     runtime: &'static Runtime,
@@ -38,6 +38,16 @@ impl<T: Send + 'static> Work<T> {
         map: impl FnOnce(locker::Result<T>) -> locker::Result<U> + Send + 'static,
     ) -> Work<U> {
         Work::new(self.runtime, async { map(self.future.await) })
+    }
+
+    /// Begins it, and has `done` called on the thread of the runtime, in any case: with None if it was aborted or has
+    /// panicked.
+    pub(crate) fn spawn(self, done: impl FnOnce(Option<locker::Result<T>>) + Send + 'static) -> Result<AbortHandle> {
+        let handle = self.runtime.handle()?;
+        let task = handle.spawn(self.future);
+        let abort = task.abort_handle();
+        handle.spawn(async { done(task.await.ok()) });
+        Ok(abort)
     }
 
     /// Waits for it without the GIL. If a signal handler raises meanwhile, that is the result, and the work is dropped.

@@ -123,6 +123,37 @@ def test_the_parent_is_unhurt(etcd: Etcd, prefix: str) -> None:
     )
 
 
+def test_asyncio_in_a_child(etcd: Etcd, prefix: str) -> None:
+    parent(
+        """
+    import asyncio
+    from locker import aio
+
+    async def begin():
+        global client, guard
+        client = await aio.connect(prefix=PREFIX, ttl=2)
+        guard = await client.lock("b")
+
+    async def go_on():
+        for ask in [client.lock("c"), client.try_lock("c"), client.get("c"), guard.unlock(), guard.lost()]:
+            try:
+                await ask
+            except locker.InvalidError as error:
+                assert "inherited across fork" in str(error), error
+            else:
+                raise AssertionError("not refused")
+        async with aio.connect(prefix=PREFIX, ttl=2) as mine:
+            assert await mine.try_lock("b") is None
+
+    asyncio.run(begin())
+    assert fork(lambda: asyncio.run(go_on())) == 0
+    guard.check()
+    asyncio.run(guard.unlock())
+    """,
+        prefix,
+    )
+
+
 @pytest.mark.parametrize("leave, code", [("sys.exit(3)", 3), ("raise ValueError('mine')", 1)])
 def test_a_child_that_leaves_by_an_error_keeps_its_error(etcd: Etcd, prefix: str, leave: str, code: int) -> None:
     ended = run(

@@ -3,6 +3,7 @@ mypy complains of a mark that is not needed."""
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Literal
 from typing_extensions import assert_type
 
 import locker
+from locker import aio
 
 with locker.connect("http://127.0.0.1:2379", prefix="", ttl=10, timeout=2.5, ca_file=Path("ca.pem")) as client:
     assert_type(client, locker.Client)
@@ -54,3 +56,27 @@ except (locker.LostError, locker.CancelledError, locker.UnavailableError, locker
     raise
 except locker.Error as other:
     assert_type(other, locker.Error)
+
+
+async def usage() -> None:
+    async with aio.connect("http://127.0.0.1:2379", ttl=10) as client:
+        assert_type(client, aio.Client)
+        async with client.lock("a", value="v", reason="r", timeout=5) as guard:
+            assert_type(guard, aio.Guard)
+            assert_type(guard.token, int)
+            assert_type(await guard.lost(), locker.Error)
+        assert_type(await client.lock("a"), aio.Guard)
+        assert_type(await asyncio.wait_for(client.lock("a"), 5), aio.Guard)
+        assert_type(await asyncio.create_task(client.lock("a")), aio.Guard)
+        assert_type(await client.try_lock("a"), aio.Guard | None)
+        assert_type(await client.get("a"), locker.Info)
+        async for info in client.watch("a"):
+            assert_type(info, locker.Info)
+        async with client.watch("a") as watcher:
+            assert_type(watcher, aio.Watcher)
+            assert_type(await anext(watcher), locker.Info)
+        with client.lock("a"):  # type: ignore[attr-defined]
+            pass
+        client.lock("a").token  # type: ignore[attr-defined]
+    another = await aio.connect()
+    await another.disconnect()

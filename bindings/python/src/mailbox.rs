@@ -1,0 +1,179 @@
+//! Work for an event loop of asyncio, in which nobody may block.
+
+use crate::arguments::{Seconds, Text};
+use crate::client::{self, Client, Options};
+use crate::error::{Result, internal};
+use crate::guard::Guard;
+use crate::runtime::Runtime;
+use crate::watcher::Watcher;
+use crate::work::Work;
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+use std::convert::identity;
+use std::io::{self, Read, Write};
+use std::mem::take;
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::task::AbortHandle;
+
+/// Where one event loop gets the results of what it asked for. The loop watches a file descriptor, so the thread of the
+/// runtime never waits for the GIL to deliver a result: leases would not be renewed meanwhile.
+///
+/// Everything that is asked for has an id, chosen by the caller, and ends in exactly one letter with that id.
+#[pyclass(frozen)]
+pub(crate) struct Mailbox {
+    runtime: &'static Runtime,
+    slot: Arc<Slot>,
+    /// Readable when there are letters.
+    bell: UnixStream,
+}
+
+/// The side of the mailbox where letters are put in.
+struct Slot {
+    letters: Mutex<Vec<Letter>>,
+    bell: UnixStream,
+}
+
+/// A result on its way to Python.
+struct Letter {
+    id: u64,
+    open: Box<dyn FnOnce(Python<'_>) -> Opened + Send>,
+}
+
+type Opened = Result<Py<PyAny>>;
+
+/// Something that was asked for.
+#[pyclass(frozen)]
+pub(crate) struct Task(AbortHandle);
+
+impl Slot {
+    fn letters(&self) -> MutexGuard<'_, Vec<Letter>> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, letter: Letter) {
+        let mut letters = self.letters();
+        letters.push(letter);
+        if letters.len() == 1 {
+            let _ = (&self.bell).write(&[0]); // It fails if the loop is gone.
+        }
+    }
+}
+
+impl Mailbox {
+    /// Begins the work. `seal` makes of its result what Python gets; it is called with the GIL.
+    fn post<T, P>(&self, id: u64, work: Result<Work<T>>, seal: impl FnOnce(T) -> P + Send + 'static) -> Result<Task>
+    where
+        T: Send + 'static,
+        P: for<'py> IntoPyObject<'py>,
+    {
+        let slot = Arc::clone(&self.slot);
+        let task = work?.spawn(move |outcome| {
+            let open = move |py: Python<'_>| match outcome {
+                Some(result) => Ok(seal(result?).into_py_any(py)?),
+                None => Err(internal(py, "a task of locker was cancelled or panicked".into())),
+            };
+            slot.put(Letter { id, open: Box::new(open) });
+        })?;
+        Ok(Task(task))
+    }
+}
+
+#[pymethods]
+impl Mailbox {
+    #[new]
+    fn new(py: Python<'_>) -> Result<Self> {
+        let (bell, ringing) = pair()?;
+        let slot = Slot { letters: Mutex::new(Vec::new()), bell: ringing };
+        Ok(Mailbox { runtime: Runtime::get(py)?, slot: Arc::new(slot), bell })
+    }
+
+    fn fileno(&self) -> i32 {
+        self.bell.as_raw_fd()
+    }
+
+    /// Hands the letters that have come to `receive(id, result, error)`.
+    fn deliver(&self, py: Python<'_>, receive: &Bound<'_, PyAny>) -> Result<()> {
+        self.runtime.check()?;
+        let _ = (&self.bell).read(&mut [0; 16]); // Silence it before looking: what comes after that rings again.
+        let letters = take(&mut *self.slot.letters());
+        for Letter { id, open } in letters {
+            match open(py) {
+                Ok(result) => receive.call1((id, result, py.None()))?,
+                Err(failure) => receive.call1((id, py.None(), PyErr::from(failure)))?,
+            };
+        }
+        Ok(())
+    }
+
+    fn connect(&self, id: u64, py: Python<'_>, endpoints: Option<&Bound<'_, PyAny>>, options: Options) -> Result<Task> {
+        self.post(id, client::connecting(py, endpoints, options), Client::new)
+    }
+
+    fn lock(
+        &self,
+        id: u64,
+        client: &Client,
+        name: Text,
+        value: Option<Text>,
+        reason: Option<Text>,
+        timeout: Option<Seconds>,
+    ) -> Result<Task> {
+        self.post(id, client.locking(name, value, reason, timeout), identity)
+    }
+
+    fn try_lock(
+        &self,
+        id: u64,
+        client: &Client,
+        name: Text,
+        value: Option<Text>,
+        reason: Option<Text>,
+    ) -> Result<Task> {
+        self.post(id, client.trying(name, value, reason), identity)
+    }
+
+    fn get(&self, id: u64, client: &Client, name: Text) -> Result<Task> {
+        self.post(id, client.getting(name), identity)
+    }
+
+    fn watch(&self, id: u64, client: &Client, name: Text) -> Result<Task> {
+        self.post(id, client.watching(name), identity)
+    }
+
+    fn disconnect(&self, id: u64, client: &Client) -> Result<Task> {
+        self.post(id, client.disconnecting(), identity)
+    }
+
+    fn unlock(&self, id: u64, guard: &Guard) -> Result<Task> {
+        self.post(id, guard.unlocking(), identity)
+    }
+
+    fn lost(&self, id: u64, guard: &Guard) -> Result<Task> {
+        self.post(id, guard.losing(), identity)
+    }
+
+    fn next(&self, id: u64, watcher: &Watcher) -> Result<Task> {
+        self.post(id, watcher.next(), identity)
+    }
+
+    fn unwatch(&self, id: u64, watcher: &Watcher) -> Result<Task> {
+        self.post(id, watcher.unwatching(), identity)
+    }
+}
+
+#[pymethods]
+impl Task {
+    /// Drop it, if it has not ended; its letter comes all the same.
+    fn cancel(&self) {
+        self.0.abort();
+    }
+}
+
+fn pair() -> io::Result<(UnixStream, UnixStream)> {
+    let (one, other) = UnixStream::pair()?;
+    one.set_nonblocking(true)?;
+    other.set_nonblocking(true)?;
+    Ok((one, other))
+}

@@ -1,0 +1,322 @@
+"""The same, for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import gc
+import os
+import pickle
+import random
+import weakref
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from support import DEADLINE, Etcd, Program, until
+
+import locker
+from locker import _post, aio
+
+Run = Callable[[Callable[[aio.Client], Coroutine[Any, Any, None]]], None]
+
+
+@pytest.fixture
+def run(prefix: str, etcd: Etcd) -> Run:
+    """Run a function with a client in an event loop."""
+
+    def run(function: Callable[[aio.Client], Coroutine[Any, Any, None]]) -> None:
+        async def connected() -> None:
+            async with aio.connect(prefix=prefix, ttl=3) as client:
+                await function(client)
+
+        asyncio.run(asyncio.wait_for(connected(), 60))
+
+    return run
+
+
+def test_a_lock_is_held_and_released(run: Run, etcd: Etcd) -> None:
+    async def main(client: aio.Client) -> None:
+        async with client.lock("a", value="node-3", reason="upgrade") as guard:
+            assert (guard.name, guard.state, guard.held) == ("a", "held", True)
+            assert guard.key == etcd.keys()[0].name
+            assert 0 < guard.remaining <= 3
+            guard.check()
+            info = await client.get("a")
+            assert (info.token, info.value, info.reason) == (guard.token, "node-3", "upgrade")
+            assert guard.info().token == guard.token
+            assert await client.try_lock("a") is None
+            assert repr(guard) == f"<locker.aio.Guard of 'a', held, token {guard.token}>"
+        assert (guard.state, guard.held, guard.token, guard.remaining) == ("ended", False, 0, 0)
+        assert etcd.keys() == []
+        another = await client.try_lock("a")
+        assert another is not None
+        await another.unlock()
+        with pytest.raises(locker.CancelledError):
+            await another.unlock()
+
+    run(main)
+
+
+def test_a_wait_that_ends_says_who_holds_it(run: Run, etcd: Etcd) -> None:
+    async def main(client: aio.Client) -> None:
+        async with client.lock("a", value="node-3"):
+            with pytest.raises(locker.TimeoutError) as caught:
+                await client.lock("a", timeout=0.1)
+            assert caught.value.holder is not None and caught.value.holder.value == "node-3"
+            with pytest.raises(locker.TimeoutError):
+                async with client.lock("a", timeout=0):
+                    raise AssertionError("the body ran")
+            assert len(etcd.keys()) == 1
+
+    run(main)
+
+
+def test_bad_input(run: Run) -> None:
+    async def main(client: aio.Client) -> None:
+        calls: list[Callable[[Any], Coroutine[Any, Any, Any]]] = [client.lock, client.try_lock, client.get, client.watch]
+        for call in calls:
+            with pytest.raises(locker.InvalidError, match="name"):
+                await call("")
+            with pytest.raises(TypeError, match="name: must be str, not bytes"):
+                await call(b"a")
+        with pytest.raises(locker.InvalidError, match="^timeout: must not be negative"):
+            await client.lock("a", timeout=-1)
+        with pytest.raises(locker.InvalidError, match="^ttl: not a number"):
+            await aio.connect(ttl=float("nan"))
+        with pytest.raises(locker.UnavailableError, match="127.0.0.1:1"):
+            await aio.connect("http://127.0.0.1:1", timeout=0.5)
+
+    run(main)
+
+
+def test_cancelling_leaves_the_queue(run: Run, etcd: Etcd) -> None:
+    async def main(client: aio.Client) -> None:
+        async with client.lock("a"):
+            waiting = [asyncio.create_task(client.lock("a")) for _ in range(50)]
+            await asyncio.to_thread(etcd.wait_for_keys, 51)
+            for task in waiting:
+                task.cancel()
+            for outcome in await asyncio.gather(*waiting, return_exceptions=True):
+                assert isinstance(outcome, asyncio.CancelledError)
+            await asyncio.to_thread(etcd.wait_for_keys, 1)
+
+    run(main)
+
+
+def test_a_thousand_random_timeouts_leave_nothing(run: Run, etcd: Etcd) -> None:
+    """Some get the lock, some do not, and some get it in the very instant in which they give up."""
+    holding = 0
+
+    async def contend(client: aio.Client, limit: float) -> bool:
+        nonlocal holding
+        try:
+            async with await asyncio.wait_for(client.lock("a"), limit):
+                holding += 1
+                assert holding == 1
+                await asyncio.sleep(0)
+                holding -= 1
+                return True
+        except asyncio.TimeoutError:
+            return False
+
+    async def main(client: aio.Client) -> None:
+        limits = [random.uniform(0, 1.5) for _ in range(1000)]
+        done = await asyncio.gather(*(contend(client, limit) for limit in limits))
+        assert 0 < sum(done) < 1000
+        await asyncio.to_thread(etcd.wait_for_keys, 0)
+        async with client.lock("a", timeout=DEADLINE):
+            pass
+
+    run(main)
+
+
+def test_waiting_costs_no_thread_and_does_not_block_the_loop(run: Run) -> None:
+    async def main(client: aio.Client) -> None:
+        async with client.lock("a"):
+            threads = len(os.listdir("/proc/self/task"))
+            waiting = [asyncio.create_task(client.lock("a")) for _ in range(100)]
+            for _ in range(100):
+                await asyncio.sleep(0.001)
+            assert len(os.listdir("/proc/self/task")) == threads
+            for task in waiting:
+                task.cancel()
+
+    run(main)
+
+
+def test_a_loss_is_told(run: Run, etcd: Etcd) -> None:
+    async def main(client: aio.Client) -> None:
+        with pytest.raises(locker.LostError):
+            async with client.lock("a") as guard:
+                etcd.delete(guard.key)
+                assert isinstance(await guard.lost(), locker.LostError)
+                with pytest.raises(locker.LostError):
+                    guard.check()
+        with pytest.raises(ZeroDivisionError):
+            async with client.lock("a") as guard:
+                etcd.delete(guard.key)
+                await guard.lost()
+                1 / 0
+        guard = await client.lock("a")
+        losing = asyncio.create_task(guard.lost())
+        await guard.unlock()
+        assert isinstance(await losing, locker.CancelledError)
+
+    run(main)
+
+
+def test_a_watcher_tells_the_present_holder_and_each_change(run: Run) -> None:
+    async def main(client: aio.Client) -> None:
+        async with client.watch("a") as watcher:
+            assert not (await anext(watcher)).held
+            async with client.lock("a") as guard:
+                assert (await anext(watcher)).token == guard.token
+            assert not (await anext(watcher)).held
+            waiting = asyncio.create_task(anext(watcher))
+            await asyncio.sleep(0)
+            await watcher.unwatch()
+            with pytest.raises(StopAsyncIteration):
+                await waiting
+            assert [info async for info in watcher] == []
+        async for info in client.watch("a"):
+            assert not info.held
+            break
+
+    run(main)
+
+
+def test_a_cancelled_reader_loses_nothing(run: Run) -> None:
+    async def main(client: aio.Client) -> None:
+        watcher = await client.watch("a")
+        assert not (await anext(watcher)).held
+        for turn in range(200):
+            locking = asyncio.create_task(client.lock("a"))
+            info = None
+            while info is None:
+                reading = asyncio.create_task(anext(watcher))
+                await asyncio.sleep(0.00002 * turn)
+                reading.cancel()
+                try:
+                    info = await reading
+                except asyncio.CancelledError:
+                    continue
+            guard = await locking
+            assert info.token == guard.token
+            await guard.unlock()
+            assert not (await anext(watcher)).held
+
+    run(main)
+
+
+def test_leases_are_kept_while_nobody_gives_the_gil_away(run: Run) -> None:
+    """A call into C that keeps the GIL for longer than the ttl, while a result is under way."""
+    asleep = ctypes.PyDLL(None).usleep
+
+    async def main(client: aio.Client) -> None:
+        async with client.lock("a") as guard:
+            reading = asyncio.create_task(client.get("a"))
+            await asyncio.sleep(0)
+            asleep(4_000_000)
+            guard.check()
+            assert (await reading).token == guard.token
+
+    run(main)
+
+
+def test_two_loops_use_one_client(prefix: str, etcd: Etcd) -> None:
+    async def connect() -> aio.Client:
+        return await aio.connect(prefix=prefix)
+
+    client = asyncio.run(connect())
+    counter, tokens = 0, []
+
+    async def work() -> None:
+        nonlocal counter
+        for _ in range(20):
+            async with client.lock("a") as guard:
+                seen = counter
+                await asyncio.sleep(0)
+                counter = seen + 1
+                tokens.append(guard.token)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(asyncio.run, [work(), work()]))
+    assert counter == 40 and tokens == sorted(set(tokens))
+    asyncio.run(client.disconnect())
+
+
+def test_loops_that_are_gone_are_forgotten(prefix: str) -> None:
+    async def leave_something_behind() -> weakref.ref[asyncio.AbstractEventLoop]:
+        client = await aio.connect(prefix=prefix)
+        guard = await client.lock("a")
+        asyncio.create_task(client.lock("a")), asyncio.create_task(guard.lost())
+        await asyncio.sleep(0.01)
+        return weakref.ref(asyncio.get_running_loop())
+
+    files = []
+    for _ in range(5):
+        loop = asyncio.run(leave_something_behind())
+        gc.collect()
+        files.append(len(os.listdir("/proc/self/fd")))
+    asyncio.run(_forget())
+    until(lambda: gc.collect() is not None and loop() is None, "the loop is gone")
+    assert files[-1] <= files[1], "files are left open"
+
+
+async def _forget() -> None:
+    _post._post()
+
+
+def test_what_is_connected_is_not_copied(run: Run) -> None:
+    async def main(client: aio.Client) -> None:
+        async with client.lock("a") as guard, client.watch("a") as watcher:
+            for thing in (client, guard, watcher):
+                with pytest.raises(TypeError, match="cannot pickle or copy"):
+                    pickle.dumps(thing)
+
+    run(main)
+
+
+ENDS = {
+    "": "",
+    "sys.exit()": "",
+    "1 / 0": "ZeroDivisionError: division by zero",
+    "os.kill(os.getpid(), signal.SIGINT); await asyncio.sleep(60)": "KeyboardInterrupt",
+}
+
+
+@pytest.mark.parametrize("end, last_words", list(ENDS.items()))
+def test_a_program_ends(etcd: Etcd, end: str, last_words: str) -> None:
+    source = f"""
+    import asyncio, os, signal, sys
+    from locker import aio
+
+    async def main():
+        global client, guard
+        client = await aio.connect(prefix=sys.argv[1], ttl=30)
+        guard = await client.lock("a")
+        for _ in range(3):
+            asyncio.create_task(client.lock("a"))
+        print("go", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+        {end}
+
+    asyncio.run(main())
+    """
+    with Program(source, etcd.prefix) as program:
+        assert program.line() == "go"
+        lease = etcd.wait_for_keys(4)[0].lease
+        program.tell()
+        ended = program.end()
+    assert ended.seconds < 2
+    assert not etcd.lease_exists(lease)
+    assert (ended.err.splitlines() or [""])[-1] == last_words
+
+
+def test_helps_are_the_same_where_they_can_be() -> None:
+    for name in ["name", "key", "held", "remaining", "info"]:
+        assert getattr(aio.Guard, name).__doc__ == getattr(locker.Guard, name).__doc__
+
+
