@@ -17,6 +17,14 @@ pub(crate) struct Child {
     reaped: bool,
 }
 
+/// What happens to a child.
+pub(crate) enum Event {
+    /// It has ended. Others of its group may live on.
+    Ended,
+    /// It was stopped by the signal of this number.
+    Stopped(i32),
+}
+
 impl Child {
     pub(crate) fn spawn(mut command: Command) -> io::Result<Self> {
         let changed = signal(SignalKind::child())?;
@@ -25,22 +33,40 @@ impl Child {
         Ok(Child { process, group, changed, reaped: false })
     }
 
+    /// The number of its group.
+    pub(crate) fn group(&self) -> Pid {
+        self.group
+    }
+
     /// Signals the whole group.
     pub(crate) fn signal(&self, signal: Signal) {
         // It can only fail because nobody is left.
         let _ = kill_process_group(self.group, signal);
     }
 
-    /// Returns when the child has ended. Others of its group may live on. Cancel safe.
-    pub(crate) async fn ended(&mut self) -> io::Result<()> {
-        let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        while waitid(WaitId::Pid(self.group), look)?.is_none() {
+    /// Waits for the next thing that happens to it. Cancel safe.
+    pub(crate) async fn next(&mut self) -> io::Result<Event> {
+        loop {
+            // Not reaped here: see above.
+            let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+            if waitid(WaitId::Pid(self.group), ended)?.is_some() {
+                return Ok(Event::Ended);
+            }
+            let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+            if let Some(status) = waitid(WaitId::Pid(self.group), stopped)? {
+                return Ok(Event::Stopped(status.stopping_signal().unwrap_or(Signal::STOP.as_raw())));
+            }
             self.changed.recv().await;
         }
+    }
+
+    /// Returns when it has ended. Cancel safe.
+    pub(crate) async fn ended(&mut self) -> io::Result<()> {
+        while !matches!(self.next().await?, Event::Ended) {}
         Ok(())
     }
 
-    /// Waits for the child and says how it ended.
+    /// Waits for it and says how it ended.
     pub(crate) fn reap(mut self) -> io::Result<ExitStatus> {
         self.reaped = true;
         self.process.wait()

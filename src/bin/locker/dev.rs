@@ -1,15 +1,16 @@
 //! `locker dev`: a throw-away etcd.
 
 use crate::args::Dev;
-use crate::child::Child;
 use crate::etcd::Etcd;
 use crate::exit::{self, Code, Failure};
+use crate::job::{Event, Job};
 use crate::leash;
+use crate::output;
 use crate::signals::Signals;
 use rustix::process::Signal;
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Write};
+use std::io;
 use std::process::Command;
 
 pub(crate) async fn run(dev: Dev) -> Result<Code, Failure> {
@@ -24,7 +25,7 @@ pub(crate) async fn run(dev: Dev) -> Result<Code, Failure> {
 
 /// Prints the endpoint and stays until told to end.
 async fn serve(mut etcd: Etcd, mut signals: Signals) -> Result<Code, Failure> {
-    writeln!(io::stdout(), "{}", etcd.endpoint())?;
+    output::line(&etcd.endpoint())?;
     tokio::select! {
         ended = etcd.ended() => Err(died(&etcd, ended)),
         _ = until_ended(&mut signals) => Ok(exit::OK),
@@ -33,22 +34,34 @@ async fn serve(mut etcd: Etcd, mut signals: Signals) -> Result<Code, Failure> {
 
 /// Runs the command while etcd lives, and etcd while the command lives.
 async fn accompany(mut etcd: Etcd, mut signals: Signals, command: Vec<OsString>) -> Result<Code, Failure> {
-    let mut child = Child::spawn(prepare(&command, &etcd.endpoint()))?;
+    signals.add_stop()?;
+    let mut job = Job::spawn(prepare(&command, &etcd.endpoint()))?;
     let mut etcd_ended = None;
     loop {
         tokio::select! {
-            ended = child.ended() => break ended?,
-            signal = signals.next() => child.signal(signal),
+            event = job.next() => match event? {
+                Event::Ended => break,
+                Event::Suspended => {
+                    job.suspend();
+                    job.resume();
+                }
+            },
+            signal = signals.next() => job.signal(signal),
             ended = etcd.ended(), if etcd_ended.is_none() => {
                 etcd_ended = Some(ended);
-                child.signal(Signal::TERM);
+                job.signal(Signal::TERM);
             }
         }
     }
     // What the command left behind has no etcd any more.
-    child.signal(Signal::KILL);
-    let code = exit::of(child.reap()?);
-    etcd_ended.map_or(Ok(code), |ended| Err(died(&etcd, ended)))
+    job.signal(Signal::KILL);
+    let finished = job.reap()?;
+    if let Some(ended) = etcd_ended {
+        return Err(died(&etcd, ended));
+    }
+    drop(etcd);
+    finished.echo();
+    Ok(exit::of(finished.status))
 }
 
 fn prepare(command: &[OsString], endpoint: &str) -> Command {

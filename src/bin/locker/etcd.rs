@@ -3,6 +3,7 @@
 use crate::child::Child;
 use crate::exit::{Failure, UNAVAILABLE};
 use crate::leash;
+use crate::scratch::Scratch;
 use rustix::process::Signal;
 use std::env;
 use std::ffi::OsString;
@@ -12,7 +13,6 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -21,17 +21,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// How often a starting etcd is asked whether it is healthy. It has no event for that.
 const POLL: Duration = Duration::from_millis(20);
-/// What a file system in memory must have free: etcd allocates 64 MiB for each part of its log, in advance, and keeps
-/// up to five of them and a spare one; the rest is for data.
-const ROOM: u64 = 1 << 30;
-const MEMORY: &str = "/dev/shm";
-
 /// An etcd of one member on free ports of the loopback interface, in a temporary directory. Dropping it ends it and
 /// removes all of it.
 pub(crate) struct Etcd {
     // Ended before its directory is removed: fields are dropped in this order.
     process: Child,
-    directory: TempDir,
+    directory: Scratch,
     client: SocketAddr,
 }
 
@@ -75,7 +70,8 @@ impl Etcd {
     }
 
     fn spawn(program: &Path) -> Result<Self, Failure> {
-        let directory = directory()?;
+        let directory = Scratch::new()
+            .map_err(|error| Failure::new(UNAVAILABLE, format!("no temporary directory for etcd: {error}")))?;
         let (client, peer) = free_ports()?;
         let log = File::create(directory.path().join("log"))?;
         let mut command = leash::command(program, Signal::KILL);
@@ -137,20 +133,6 @@ fn isolate(command: &mut Command) {
 /// The member's name: its directory's, which nobody else on this machine has.
 fn name(directory: &Path) -> String {
     directory.file_name().unwrap_or_default().to_string_lossy().into_owned()
-}
-
-/// In memory where there is room, else where temporary files are.
-fn directory() -> io::Result<TempDir> {
-    let builder = || {
-        let mut builder = tempfile::Builder::new();
-        builder.prefix("locker-dev-");
-        builder
-    };
-    let roomy = rustix::fs::statvfs(MEMORY).is_ok_and(|fs| fs.f_bavail.saturating_mul(fs.f_frsize) >= ROOM);
-    if roomy && let Ok(directory) = builder().tempdir_in(MEMORY) {
-        return Ok(directory);
-    }
-    builder().tempdir()
 }
 
 /// Two ports that are free now.

@@ -1,6 +1,6 @@
 //! Exit codes, and failures that carry one.
 
-use std::fmt;
+use locker::ErrorKind;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -9,10 +9,18 @@ use std::process::ExitStatus;
 pub(crate) type Code = u8;
 
 pub(crate) const OK: Code = 0;
+/// The command line is wrong. clap says it with the same number.
+pub(crate) const USAGE: Code = 2;
 /// etcd cannot be reached or started.
 pub(crate) const UNAVAILABLE: Code = 69;
 /// A bug in locker.
 pub(crate) const INTERNAL: Code = 70;
+/// Somebody else holds the lock.
+pub(crate) const BUSY: Code = 75;
+/// The lock was lost while the command ran.
+pub(crate) const LOST: Code = 76;
+/// etcd refused.
+pub(crate) const DENIED: Code = 77;
 /// The command was found but cannot be executed.
 pub(crate) const NOT_EXECUTABLE: Code = 126;
 /// The command was not found.
@@ -31,22 +39,35 @@ pub(crate) fn of(status: ExitStatus) -> Code {
     }
 }
 
-/// Why a command fails: one line for people, one code for scripts.
+/// Why a command fails: one line for people, unless they know already, and one code for scripts.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) code: Code,
-    message: String,
+    pub(crate) message: Option<String>,
 }
 
 impl Failure {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Failure { code, message: message.into() }
+        Failure { code, message: Some(message.into()) }
+    }
+
+    /// One that needs no words.
+    pub(crate) fn quiet(code: Code) -> Self {
+        Failure { code, message: None }
     }
 }
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+impl From<locker::Error> for Failure {
+    fn from(error: locker::Error) -> Self {
+        let code = match error.kind() {
+            ErrorKind::Timeout => BUSY,
+            ErrorKind::Lost => LOST,
+            ErrorKind::Unavailable => UNAVAILABLE,
+            ErrorKind::Denied => DENIED,
+            ErrorKind::Invalid => USAGE,
+            _ => INTERNAL,
+        };
+        Failure::new(code, error.to_string())
     }
 }
 

@@ -3,25 +3,37 @@
 
 mod args;
 mod child;
+mod connection;
 mod dev;
+mod duration;
 mod etcd;
 mod exit;
+mod get;
+mod hold;
+mod job;
 mod leash;
+mod output;
+mod run;
+mod scratch;
+mod show;
 mod signals;
+mod terminal;
+mod watch;
 
 use args::{Cli, Command};
-use clap::Parser;
 use exit::{Code, Failure};
+use std::panic;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match start(Cli::parse()) {
-        Ok(code) => ExitCode::from(code),
-        Err(failure) => {
-            eprintln!("locker: {failure}");
-            ExitCode::from(failure.code)
+    panic::set_hook(Box::new(|bug| output::say(format_args!("a bug: {bug}"))));
+    let ended = panic::catch_unwind(|| args::parse().and_then(start)).unwrap_or(Ok(exit::INTERNAL));
+    ExitCode::from(ended.unwrap_or_else(|failure| {
+        if let Some(message) = failure.message {
+            output::say(message);
         }
-    }
+        failure.code
+    }))
 }
 
 fn start(cli: Cli) -> Result<Code, Failure> {
@@ -38,6 +50,10 @@ fn start(cli: Cli) -> Result<Code, Failure> {
 
 async fn dispatch(cli: Cli) -> Result<Code, Failure> {
     match cli.command {
+        Command::Run(command) => run::run(command, cli.connection).await,
+        Command::Get(get) => get::run(get.look, cli.connection).await,
+        Command::Watch(watch) => watch::run(watch.look, cli.connection).await,
+        Command::Dev(_) if cli.connection.is_given() => Err(Failure::new(exit::USAGE, "dev makes an etcd of its own")),
         Command::Dev(dev) => dev::run(dev).await,
         Command::Leash(_) => unreachable!("handled before the runtime was made"),
     }

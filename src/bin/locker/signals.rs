@@ -6,7 +6,7 @@ use std::io;
 use std::task::Poll;
 use tokio::signal::unix::{self, SignalKind};
 
-const HANDLED: [Signal; 6] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2];
+const ENDING: [Signal; 6] = [Signal::INT, Signal::TERM, Signal::HUP, Signal::QUIT, Signal::USR1, Signal::USR2];
 
 /// What has been sent to us. From its making on, these signals no longer end the process by themselves.
 pub(crate) struct Signals {
@@ -14,12 +14,15 @@ pub(crate) struct Signals {
 }
 
 impl Signals {
-    /// Listens to all but those that were ignored when we started: `nohup` and a shell's `&` mean it.
+    /// Listens to all that would end us.
     pub(crate) fn listen() -> io::Result<Self> {
-        let ignored = ignored();
-        let wanted = HANDLED.into_iter().filter(|signal| ignored & (1 << (signal.as_raw() - 1)) == 0);
-        let streams = wanted.map(|signal| Ok((signal, unix::signal(SignalKind::from_raw(signal.as_raw()))?)));
-        Ok(Signals { streams: streams.collect::<io::Result<_>>()? })
+        Ok(Signals { streams: streams(&ENDING)? })
+    }
+
+    /// Listens also to the one that would stop us: what we run has to be stopped first.
+    pub(crate) fn add_stop(&mut self) -> io::Result<()> {
+        self.streams.extend(streams(&[Signal::TSTP])?);
+        Ok(())
     }
 
     /// The next signal. Cancel safe.
@@ -31,6 +34,13 @@ impl Signals {
         })
         .await
     }
+}
+
+/// All but those that were ignored when we started: `nohup` and a shell's `&` mean it.
+fn streams(signals: &[Signal]) -> io::Result<Vec<(Signal, unix::Signal)>> {
+    let ignored = ignored();
+    let wanted = signals.iter().filter(|signal| ignored & (1 << (signal.as_raw() - 1)) == 0);
+    wanted.map(|&it| Ok((it, unix::signal(SignalKind::from_raw(it.as_raw()))?))).collect()
 }
 
 /// The set of ignored signals as the kernel shows it, bit n - 1 for signal n; none where it shows nothing.

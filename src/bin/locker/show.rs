@@ -1,0 +1,103 @@
+//! Who holds a lock, in words and in JSON.
+
+use humantime::{format_duration, format_rfc3339_millis, format_rfc3339_seconds};
+use locker::{Info, Mode};
+use serde::Serialize;
+use std::fmt::Write;
+use std::time::{Duration, SystemTime};
+
+/// One line for people: `free`, or who holds it.
+pub(crate) fn line(info: &Info) -> String {
+    if !info.held() {
+        return "free".into();
+    }
+    let mut line = format!("held by {}", holder(info));
+    if let Some(since) = info.since {
+        let _ = write!(line, " since {}", format_rfc3339_seconds(since));
+        if let Ok(age) = SystemTime::now().duration_since(since) {
+            let _ = write!(line, " ({})", format_duration(Duration::from_secs(age.as_secs())));
+        }
+    }
+    for (what, text) in [("reason", &info.reason), ("value", &info.value)] {
+        if !text.is_empty() && *text != default_value(info) {
+            let _ = write!(line, ", {what}: {}", printable(text));
+        }
+    }
+    let _ = write!(line, ", token {}", info.token);
+    if info.waiters > 0 {
+        let _ = write!(line, ", {} waiting", info.waiters);
+    }
+    line
+}
+
+/// One line for programs: a JSON object with the fields of [`Info`].
+pub(crate) fn json(info: &Info) -> String {
+    let record = Record {
+        name: &info.name,
+        token: info.token,
+        mode: mode(info.mode),
+        value: &info.value,
+        reason: &info.reason,
+        host: &info.host,
+        pid: info.pid,
+        program: &info.program,
+        since: info.since.map(|since| format_rfc3339_millis(since).to_string()),
+        waiters: info.waiters,
+        lease_left: info.lease_left.map(|left| left.as_secs_f64()),
+    };
+    serde_json::to_string(&record).expect("texts and numbers are always JSON")
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    name: &'a str,
+    token: i64,
+    mode: &'static str,
+    value: &'a str,
+    reason: &'a str,
+    host: &'a str,
+    pid: u32,
+    program: &'a str,
+    since: Option<String>,
+    waiters: u32,
+    /// In seconds.
+    lease_left: Option<f64>,
+}
+
+fn mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Free => "free",
+        Mode::Exclusive => "exclusive",
+        Mode::Foreign => "foreign",
+        _ => "unknown",
+    }
+}
+
+fn holder(info: &Info) -> String {
+    let host = printable(&info.host);
+    let mut what = Vec::new();
+    if !info.program.is_empty() {
+        what.push(printable(&info.program));
+    }
+    if info.pid != 0 {
+        what.push(format!("pid {}", info.pid));
+    }
+    match (host.as_str(), what.join(", ").as_str()) {
+        ("", "") if info.mode == Mode::Foreign => "something that is not locker".into(),
+        ("", "") => "somebody unnamed".into(),
+        ("", what) => what.into(),
+        (host, "") => host.into(),
+        (host, what) => format!("{host} ({what})"),
+    }
+}
+
+/// What a holder that chose no value of its own publishes: nothing new.
+fn default_value(info: &Info) -> String {
+    format!("{}:{}", info.host, info.pid)
+}
+
+/// Others wrote it: no control characters onto somebody's terminal.
+fn printable(text: &str) -> String {
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect()
+}
