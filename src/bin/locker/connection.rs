@@ -58,7 +58,8 @@ impl Connection {
         Ok(self.options()?.await?)
     }
 
-    fn options(&self) -> Result<Connect, Failure> {
+    /// What the flags and the environment say.
+    pub(crate) fn options(&self) -> Result<Connect, Failure> {
         let endpoints = text(&self.endpoints, &["LOCKER_ENDPOINTS", "ETCDCTL_ENDPOINTS"])?;
         let mut connect = Client::connect(endpoints.unwrap_or_else(|| DEFAULT_ENDPOINTS.into()));
         if let Some(prefix) = self.prefix.clone().map_or_else(|| variable("LOCKER_PREFIX"), |it| Ok(Some(it)))? {
@@ -80,14 +81,13 @@ impl Connection {
         if let Some(path) = text(&self.cacert, &["LOCKER_CACERT", "ETCDCTL_CACERT"])? {
             connect = connect.ca_file(path);
         }
-        let cert = text(&self.cert, &["LOCKER_CERT", "ETCDCTL_CERT"])?;
-        let key = text(&self.key, &["LOCKER_KEY", "ETCDCTL_KEY"])?;
-        match (cert, key) {
-            (Some(cert), Some(key)) => Ok(connect.cert_files(cert, key)),
-            (None, None) => Ok(connect),
-            (Some(_), None) => Err(usage("--cert needs --key")),
-            (None, Some(_)) => Err(usage("--key needs --cert")),
+        if let Some(path) = text(&self.cert, &["LOCKER_CERT", "ETCDCTL_CERT"])? {
+            connect = connect.cert_file(path);
         }
+        if let Some(path) = text(&self.key, &["LOCKER_KEY", "ETCDCTL_KEY"])? {
+            connect = connect.key_file(path);
+        }
+        Ok(connect)
     }
 
     /// Name and password. As in etcdctl, a colon in the name belongs to it when the password is given elsewhere.

@@ -13,6 +13,7 @@ use locker::{Client, ErrorKind, Guard, Lock, State};
 use rustix::process::Signal;
 use std::env;
 use std::io::{self, IsTerminal};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ const HALF_SECRET: [&str; 2] = ["LOCKER_USER", "ETCDCTL_USER"];
 pub(crate) async fn run(run: Run, connection: Connection) -> Result<Code, Failure> {
     let mut signals = Signals::listen()?;
     let client = tokio::select! {
-        client = connection.open() => client?,
+        client = connect(&connection, &run) => client?,
         signal = signals.next() => return Ok(exit::by_signal(signal.as_raw())),
     };
     let guard = tokio::select! {
@@ -44,6 +45,13 @@ pub(crate) async fn run(run: Run, connection: Connection) -> Result<Code, Failur
     }
 }
 
+/// Connects in the command's name: that is what others want to read.
+async fn connect(connection: &Connection, run: &Run) -> Result<Client, Failure> {
+    let words = run.words();
+    let program = Path::new(&words[0]).file_name().unwrap_or(&words[0]);
+    Ok(connection.options()?.program(program.to_string_lossy()).await?)
+}
+
 /// Waits for the lock.
 async fn acquire(client: &Client, run: &Run) -> Result<Guard, Failure> {
     let lock = request(client, run);
@@ -53,7 +61,7 @@ async fn acquire(client: &Client, run: &Run) -> Result<Guard, Failure> {
     };
     acquired.map_err(|error| match error.kind() {
         ErrorKind::Timeout => {
-            let holder = error.holder().map_or_else(|| error.to_string(), show::line);
+            let holder = error.holder().map_or_else(|| error.to_string(), show::holding);
             Failure::new(run.busy_code, format!("{} is busy: {holder}", run.name))
         }
         _ => error.into(),

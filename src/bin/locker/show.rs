@@ -3,31 +3,32 @@
 use humantime::{format_duration, format_rfc3339_millis, format_rfc3339_seconds};
 use locker::{Info, Mode};
 use serde::Serialize;
-use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
-/// One line for people: `free`, or who holds it.
+/// One line for people: `free`, or who holds it and how many wait.
 pub(crate) fn line(info: &Info) -> String {
-    if !info.held() {
-        return "free".into();
+    match (info.held(), info.waiters) {
+        (false, _) => "free".into(),
+        (true, 0) => holding(info),
+        (true, waiters) => format!("{}, {waiters} waiting", holding(info)),
     }
+}
+
+/// Who holds it, since when, and why.
+pub(crate) fn holding(info: &Info) -> String {
     let mut line = format!("held by {}", holder(info));
     if let Some(since) = info.since {
-        let _ = write!(line, " since {}", format_rfc3339_seconds(since));
+        line += &format!(" since {}", format_rfc3339_seconds(since));
         if let Ok(age) = SystemTime::now().duration_since(since) {
-            let _ = write!(line, " ({})", format_duration(Duration::from_secs(age.as_secs())));
+            line += &format!(" ({})", format_duration(Duration::from_secs(age.as_secs())));
         }
     }
     for (what, text) in [("reason", &info.reason), ("value", &info.value)] {
         if !text.is_empty() && *text != default_value(info) {
-            let _ = write!(line, ", {what}: {}", printable(text));
+            line += &format!(", {what}: {}", printable(text));
         }
     }
-    let _ = write!(line, ", token {}", info.token);
-    if info.waiters > 0 {
-        let _ = write!(line, ", {} waiting", info.waiters);
-    }
-    line
+    line + &format!(", token {}", info.token)
 }
 
 /// One line for programs: a JSON object with the fields of [`Info`].
