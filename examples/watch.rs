@@ -13,8 +13,8 @@ async fn main() -> locker::Result<()> {
     while let Some(info) = watcher.next().await {
         let info = info?;
         match info.held() {
-            true => println!("token {}: {} ({} on {})", info.token, info.value, info.program, info.host),
-            false => println!("free"),
+            true => println!("{} held by {}, token {}", info.name, info.value, info.token),
+            false => println!("{} free", info.name),
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ import (
 	"strconv"
 	"strings"
 
-	"GOMODULE"
+	"example.org/locker"
 )
 
 func main() {
