@@ -70,9 +70,8 @@ for name; do
     # A child of fork lacks the threads that own what would be found lost there.
     leaks=full
     [ "$name" = fork ] && leaks=no
-    # A thousand threads need a greater table.
-    run valgrind "$name" "$valgrind" --quiet --error-exitcode=9 --leak-check=$leaks --errors-for-leak-kinds=definite \
-      --show-leak-kinds=definite --max-threads=1100 --fair-sched=try "$out/$name"
+    run valgrind "$name" env LOCKER_VALGRIND_RUNS=yes "$valgrind" --quiet --error-exitcode=9 --leak-check=$leaks \
+      --errors-for-leak-kinds=definite --show-leak-kinds=definite --fair-sched=try "$out/$name"
   else
     failed=$((failed + 1))
     echo "FAIL  $name (does not compile without the sanitizers)"
