@@ -188,7 +188,7 @@ impl Client {
         let callbacks = self.end_members();
         let core = self.core.clone();
         let confirmed = self.runtime.confirm(limit, async move { core.disconnect().await });
-        confirmed.and(callbacks.iter().map(|callback| quiet(callback, limit, deadline)).collect())
+        confirmed.and(callbacks.iter().try_for_each(|callback| quiet(callback, limit, deadline)))
     }
 
     /// Spends the handles of all clients that the runtime turns.

@@ -1,8 +1,9 @@
 //! What the shared library shows to a linker. Its layouts are in `src/layout.rs` and `tests/c/layout.c`.
 #![cfg(target_os = "linux")]
 
-use std::path::PathBuf;
-use std::process::Command;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 #[test]
 fn exported_symbols_are_those_of_abi_txt() {
@@ -34,13 +35,44 @@ fn stack_is_not_executable_and_relocations_are_read_only() {
     assert!(headers.contains("GNU_RELRO"), "{headers}");
 }
 
+/// The README says which libraries of the system the static one needs.
+#[test]
+fn static_library_links_with_these_libraries() {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("static-{}", std::process::id()));
+    let mut cc = Command::new("cc")
+        .args(["-x", "c", "-", "-x", "none", "-o"])
+        .arg(&program)
+        .arg("-I")
+        .arg(include())
+        .arg(built("liblocker.a"))
+        .args(["-lpthread", "-ldl", "-lm"])
+        .stdin(Stdio::piped())
+        .spawn()
+        .expect("cc");
+    let source = r#"
+        #include "locker.h"
+        int main(void) {
+          locker_client client;
+          return locker_abi() == LOCKER_ABI && locker_connect("", NULL, &client, NULL) == LOCKER_INVALID ? 0 : 1;
+        }"#;
+    cc.stdin.take().unwrap().write_all(source.as_bytes()).unwrap();
+    assert!(cc.wait().unwrap().success());
+    let status = Command::new(&program).status();
+    std::fs::remove_file(&program).unwrap();
+    assert!(status.unwrap().success());
+}
+
 fn run(tool: &str, arguments: &[&str]) -> String {
-    let output = Command::new(tool).args(arguments).arg(library()).output().expect(tool);
+    let output = Command::new(tool).args(arguments).arg(built("liblocker.so")).output().expect(tool);
     assert!(output.status.success(), "{tool}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Cargo builds it beside the tests.
-fn library() -> PathBuf {
-    std::env::current_exe().unwrap().with_file_name("liblocker.so")
+/// Cargo builds both libraries beside the tests.
+fn built(name: &str) -> PathBuf {
+    std::env::current_exe().unwrap().with_file_name(name)
+}
+
+fn include() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../include")
 }
