@@ -1,3 +1,5 @@
+// The current etcd, on which tests run beside Debian's: scripts/etcd-current builds it. To raise it, here:
+//     go get -tool go.etcd.io/etcd/server/v3@VERSION go.etcd.io/etcd/etcdctl/v3@VERSION && go mod tidy
 module locker/tests/etcd
 
 go 1.26.0
