@@ -7,6 +7,7 @@ import "C"
 import (
 	"context"
 	"math"
+	"runtime"
 	"strings"
 	"time"
 	"unsafe"
@@ -70,6 +71,10 @@ func (c *Client) end(ctx context.Context, what string, f call) error {
 	}
 	return err
 }
+
+// gate bounds how many goroutines enter or leave a queue at once. What they do in C takes microseconds, but on a busy
+// machine Go starts a thread for every one of them that takes longer, and a thousand may come together.
+var gate = make(chan struct{}, runtime.GOMAXPROCS(0))
 
 // try makes a call to C and returns its error.
 func try(f func(e *C.locker_error) C.locker_code) error {

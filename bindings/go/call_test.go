@@ -22,29 +22,35 @@ func threads(t *testing.T) int {
 }
 
 func TestWaitingCostsNoThread(t *testing.T) {
+	const names, waiters = 20, 1000
 	prefix := ownPrefix()
 	holder, waiter := connect(t, prefix), connect(t, prefix)
-	g := lock(t, holder, "x")
+	name := func(i int) string { return fmt.Sprint("x", i%names) }
+	var held []*Guard
+	for i := range names {
+		held = append(held, lock(t, holder, name(i)))
+	}
 	before := threads(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	var waiting, done sync.WaitGroup
-	const waiters = 1000
 	waiting.Add(waiters)
-	for range waiters {
+	for i := range waiters {
 		done.Go(func() {
-			pending, err := waiter.start(ctx, "x", 0, nil)
+			g, err := waiter.start(ctx, name(i), 0, nil)
 			waiting.Done()
 			if err == nil {
-				pending, err = pending.await(ctx)
+				g, err = g.await(ctx)
 			}
 			if !errors.Is(err, context.Canceled) {
-				t.Errorf("%v, %v", pending, err)
+				t.Errorf("%v, %v", g, err)
 			}
 		})
 	}
 	waiting.Wait()
-	if !eventually(func() bool { return get(t, holder, "x").Waiters > 0 }) {
-		t.Error("nobody is in the queue")
+	for i := range names {
+		if !eventually(func() bool { return get(t, holder, name(i)).Waiters > 0 }) {
+			t.Error("nobody is in the queue")
+		}
 	}
 	during := threads(t)
 	t.Logf("%d threads, %d of them before %d goroutines waited", during, before, waiters)
@@ -53,8 +59,13 @@ func TestWaitingCostsNoThread(t *testing.T) {
 	}
 	cancel()
 	done.Wait()
-	unlock(t, g)
-	unlock(t, lock(t, waiter, "x"))
+	if after := threads(t); after > before+fewThreads { // Go's threads stay
+		t.Errorf("leaving the queue cost %d threads", after-before)
+	}
+	for i, g := range held {
+		unlock(t, g)
+		unlock(t, lock(t, waiter, name(i))) // all of them have left
+	}
 }
 
 func TestManyUnlocksShareThreads(t *testing.T) {
@@ -80,10 +91,7 @@ func TestManyUnlocksShareThreads(t *testing.T) {
 func TestCallsAreLimited(t *testing.T) {
 	prefix := ownPrefix()
 	other := connect(t, prefix)
-	c, err := Connect(within(t, patience), endpoints, Prefix(prefix), Timeout(300*time.Millisecond))
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := connect(t, prefix, Timeout(300*time.Millisecond))
 	g := lock(t, c, "x")
 	for range maxCalls {
 		c.calls <- struct{}{}

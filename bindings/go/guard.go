@@ -103,6 +103,8 @@ func (g *Guard) await(ctx context.Context) (*Guard, error) {
 
 // giveUp ends a guard that is not to be held, without waiting, and adds to the reason who holds the lock.
 func (g *Guard) giveUp(reason error) error {
+	gate <- struct{}{}
+	defer func() { <-gate }()
 	e, holder := (*Error)(nil), g.Info()
 	if errors.As(reason, &e) && (e.Code == ErrTimeout || e.causes != nil) && holder.Held() && !g.Held() {
 		e.Holder = &holder

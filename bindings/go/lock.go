@@ -46,6 +46,8 @@ func (c *Client) start(ctx context.Context, name string, limit C.int64_t, option
 	var a arguments
 	g := newGuard(ctx, c, name)
 	cName, value, reason := a.text("name", name), a.optional("value", o.value), a.optional("reason", o.reason)
+	gate <- struct{}{}
+	defer func() { <-gate }()
 	err := a.call(func(e *C.locker_error) C.locker_code {
 		return lockStart(c, cName, value, reason, limit, g, e)
 	})

@@ -55,9 +55,11 @@ var prefixes atomic.Int64
 // ownPrefix is used by no other test, also not by the same one run twice at once.
 func ownPrefix() string { return fmt.Sprintf("/t/%d-%d/", os.Getpid(), prefixes.Add(1)) }
 
-func connect(t *testing.T, prefix string) *Client {
+// connect has as much patience with etcd as the tests: a thousand calls at once may take it a while on a busy machine.
+func connect(t *testing.T, prefix string, options ...Option) *Client {
 	t.Helper()
-	c, err := Connect(within(t, patience), endpoints, Prefix(prefix))
+	options = append([]Option{Prefix(prefix), Timeout(patience)}, options...)
+	c, err := Connect(within(t, patience), endpoints, options...)
 	if err != nil {
 		t.Fatal(err)
 	}
