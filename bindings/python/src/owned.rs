@@ -11,7 +11,8 @@ use std::sync::Arc;
 ///
 /// After a fork the child has a copy of it, but neither the runtime's thread nor a connection of its own: the sockets
 /// and the epoll set are the parent's. So the child may neither use it ([`get`](Owned::get) fails) nor even drop it:
-/// that would take the parent's sockets out of the parent's epoll set, or wait for a mutex that the missing thread held.
+/// that can take a socket out of the parent's epoll set, or wait for ever for a mutex that was held in the moment of the
+/// fork by a thread that the child does not have (it did, in one fork of a thousand out of a busy process).
 pub(crate) struct Owned<T> {
     runtime: &'static Runtime,
     value: Arc<T>,

@@ -210,6 +210,29 @@ def test_a_cancelled_reader_loses_nothing(run: Run) -> None:
     run(main)
 
 
+def test_a_reader_that_is_cancelled_with_its_result_at_hand_loses_nothing(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receive = _post._Post._receive
+    reading: list[asyncio.Task[locker.Info]] = []
+
+    def receive_and_cancel(self: _post._Post, id: int, result: Any, error: BaseException | None) -> None:
+        receive(self, id, result, error)
+        for task in reading:
+            task.cancel()
+
+    async def main(client: aio.Client) -> None:
+        watcher = await client.watch("a")
+        reading.append(asyncio.create_task(anext(watcher)))
+        with pytest.raises(asyncio.CancelledError):
+            await reading[0]
+        reading.clear()
+        assert not (await anext(watcher)).held
+
+    monkeypatch.setattr(_post._Post, "_receive", receive_and_cancel)
+    run(main)
+
+
 def test_leases_are_kept_while_nobody_gives_the_gil_away(run: Run) -> None:
     """A call into C that keeps the GIL for longer than the ttl, while a result is under way."""
     asleep = ctypes.PyDLL(None).usleep

@@ -123,6 +123,43 @@ def test_the_parent_is_unhurt(etcd: Etcd, prefix: str) -> None:
     )
 
 
+def test_forks_in_the_midst_of_work(etcd: Etcd, prefix: str) -> None:
+    """The child gets mutexes as they are in that moment, held by threads that it does not have."""
+    parent(
+        """
+    import threading
+
+    working = True
+
+    def work(name):
+        while working:
+            with client.lock(name), client.watch(name) as watcher:
+                next(watcher)
+
+    def child():
+        global client, guard, watcher
+        refused(lambda: guard.held)
+        refused(lambda: client.get("a"))
+        del client, guard, watcher
+        gc.collect()
+        with locker.connect(prefix=PREFIX, ttl=2) as mine:
+            assert mine.try_lock("a") is None
+        os._exit(0)
+
+    threads = [threading.Thread(target=work, args=[name]) for name in ["b", "b", "c"]]
+    for thread in threads:
+        thread.start()
+    for _ in range(100):
+        assert fork(child) == 0
+    working = False
+    for thread in threads:
+        thread.join()
+    guard.unlock()
+    """,
+        prefix,
+    )
+
+
 def test_asyncio_in_a_child(etcd: Etcd, prefix: str) -> None:
     parent(
         """
