@@ -18,6 +18,8 @@ pub(crate) struct Job {
     wanted: bool,
     /// Whether it is in the foreground.
     lent: bool,
+    /// Whether it was asked to stop, and has not stopped since.
+    to_stop: bool,
 }
 
 /// What happens to a job.
@@ -32,7 +34,7 @@ impl Job {
     pub(crate) fn spawn(command: Command) -> io::Result<Self> {
         let terminal = Terminal::controlling();
         let wanted = io::stdin().is_terminal() && io::stdout().is_terminal();
-        let mut job = Job { child: Child::spawn(command)?, terminal, wanted, lent: false };
+        let mut job = Job { child: Child::spawn(command)?, terminal, wanted, lent: false, to_stop: false };
         job.lend();
         Ok(job)
     }
@@ -43,7 +45,8 @@ impl Job {
     }
 
     /// Signals the child's whole group.
-    pub(crate) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        self.to_stop |= signal == Signal::TSTP;
         self.child.signal(signal);
     }
 
@@ -57,7 +60,8 @@ impl Job {
             match stopped_by {
                 Some(Signal::TTIN | Signal::TTOU) => {
                     self.wanted = true;
-                    if !self.lend() {
+                    // It may have stopped for this before it saw the other signal, which going on would undo.
+                    if self.to_stop || !self.lend() {
                         return Ok(Event::Suspended);
                     }
                     self.child.signal(Signal::CONT);
@@ -72,6 +76,7 @@ impl Job {
     /// Stops us too, so that the shell takes over, and returns when it continues us; at once if there is no such shell.
     pub(crate) fn suspend(&mut self) {
         self.reclaim();
+        self.to_stop = false;
         // SIGTSTP is passed on to the child; this one does to us what it would. We are in the group, so it cannot fail.
         let _ = kill_current_process_group(Signal::TTOU);
     }

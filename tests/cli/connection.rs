@@ -1,0 +1,124 @@
+//! Flags and variables that say how to reach etcd.
+
+use crate::etcd::{Etcd, Space};
+use crate::process::{Process, ended};
+use std::fs;
+
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+#[test]
+fn a_flag_wins_over_our_variable_and_that_over_etcdctls() {
+    let space = Space::new();
+    let here = space.endpoint();
+    // Flag, LOCKER_ENDPOINTS, ETCDCTL_ENDPOINTS, whether that finds etcd.
+    let cases = [
+        (Some(here), NOWHERE, NOWHERE, true),
+        (Some(NOWHERE), here, here, false),
+        (None, here, NOWHERE, true),
+        (None, NOWHERE, here, false),
+        (None, "", here, true),
+        (None, "", NOWHERE, false),
+    ];
+    for (flag, ours, etcdctls, found) in cases {
+        let mut command = space.locker(&["get", "x", "--command-timeout", "1"]);
+        command.args(flag.map(|flag| format!("--endpoints={flag}")));
+        command.env("LOCKER_ENDPOINTS", ours).env("ETCDCTL_ENDPOINTS", etcdctls);
+        assert_eq!(ended(command).code, if found { 0 } else { 69 }, "{flag:?} {ours} {etcdctls}");
+    }
+}
+
+#[test]
+fn flags_stand_before_and_after_the_command() {
+    let space = Space::new();
+    let here = space.endpoint();
+    for arguments in
+        [["--endpoints", here, "get", "x"], ["get", "--endpoints", here, "x"], ["get", "x", "--endpoints", here]]
+    {
+        let mut command = space.locker(&arguments);
+        command.env("LOCKER_ENDPOINTS", NOWHERE);
+        assert_eq!(ended(command).code, 0, "{arguments:?}");
+    }
+}
+
+#[test]
+fn an_empty_prefix_shares_names_with_etcdctl() {
+    let space = Space::new();
+    // A name under an empty prefix is everybody's: this one is unique.
+    let name = format!("t{}", space.prefix.replace('/', "-"));
+    let holder = Process::start(space.command("etcdctl", &["lock", &name]));
+    holder.line_with(&name);
+    let mut by_variable = space.locker(&["run", &name, "-n", "true"]);
+    by_variable.env("LOCKER_PREFIX", "");
+    assert_eq!(ended(by_variable).code, 75);
+    assert_eq!(space.run(&["--prefix", "", "run", &name, "-n", "true"]).code, 75);
+    assert_eq!(space.run(&["run", &name, "-n", "true"]).code, 0);
+}
+
+#[test]
+fn variables_with_nonsense_are_named() {
+    let space = Space::new();
+    for (variable, value) in [("LOCKER_TTL", "soon"), ("LOCKER_TIMEOUT", "-1"), ("ETCDCTL_COMMAND_TIMEOUT", "nan")] {
+        let mut command = space.locker(&["get", "x"]);
+        command.env(variable, value);
+        let ended = ended(command);
+        assert_eq!(ended.code, 2);
+        assert!(ended.stderr.starts_with(&format!("locker: {variable}={value}: ")), "{}", ended.stderr);
+    }
+}
+
+#[test]
+fn users_and_passwords() {
+    let etcd = Etcd::start();
+    let space = etcd.space();
+    for arguments in [
+        &["user", "add", "root:root-secret"][..],
+        &["role", "add", "ours"],
+        &["role", "grant-permission", "ours", "readwrite", "--prefix", &space.prefix],
+        &["user", "add", "alice:se:cret"],
+        &["user", "grant-role", "alice", "ours"],
+        &["auth", "enable"],
+    ] {
+        space.etcdctl(arguments);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let (right, wrong) = (directory.path().join("right"), directory.path().join("wrong"));
+    fs::write(&right, "se:cret\n").unwrap();
+    fs::write(&wrong, "guess\n").unwrap();
+    let (right, wrong) = (right.to_str().unwrap(), wrong.to_str().unwrap());
+
+    // Flags, variables, exit code.
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], i32);
+    let cases: [Case; 14] = [
+        (&[], &[], 77),
+        (&["--user", "alice:se:cret"], &[], 0),
+        (&["--user", "alice:guess"], &[], 77),
+        (&["--user", "alice", "--password", "se:cret"], &[], 0),
+        (&["--user", "alice", "--password-file", right], &[], 0),
+        (&["--user", "alice", "--password-file", wrong], &[("LOCKER_PASSWORD", "se:cret")], 77),
+        (&["--user", "alice", "--password-file", "/nonexistent"], &[], 2),
+        (&["--user", "alice"], &[], 2),
+        (&[], &[("LOCKER_USER", "alice"), ("LOCKER_PASSWORD", "se:cret")], 0),
+        (&[], &[("LOCKER_USER", "alice"), ("LOCKER_PASSWORD_FILE", right)], 0),
+        (&[], &[("ETCDCTL_USER", "alice:se:cret")], 0),
+        (&[], &[("ETCDCTL_USER", "alice"), ("ETCDCTL_PASSWORD", "se:cret")], 0),
+        (&[], &[("LOCKER_USER", "alice:guess"), ("ETCDCTL_USER", "alice:se:cret")], 77),
+        // Another prefix than hers.
+        (&["--prefix", "/other/", "--user", "alice:se:cret"], &[], 77),
+    ];
+    for (flags, variables, code) in cases {
+        let mut command = space.locker(&[&["run", "x"], flags, &["env"]].concat());
+        command.envs(variables.iter().copied());
+        let ended = ended(command);
+        assert_eq!(ended.code, code, "{flags:?} {variables:?}: {}", ended.stderr);
+        assert!(!ended.stdout.contains("se:cret"), "{flags:?} {variables:?}: {}", ended.stdout);
+        assert!(!ended.stderr.contains("se:cret"), "{flags:?} {variables:?}: {}", ended.stderr);
+    }
+}
+
+#[test]
+fn a_certificate_needs_its_key() {
+    let space = Space::new();
+    let ended = space.run(&["get", "x", "--endpoints", "https://127.0.0.1:1", "--cert", "/nonexistent/cert.pem"]);
+    assert_eq!(ended.code, 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("key"), "{}", ended.stderr);
+}

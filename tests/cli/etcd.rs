@@ -1,0 +1,180 @@
+//! An etcd to test against, started by `locker dev`.
+
+use crate::LOCKER;
+use crate::process::{self, Ended, Process, ended};
+use rustix::process::{Pid, Signal, kill_process};
+use std::fs;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+
+/// An etcd that belongs to one test.
+pub(crate) struct Etcd {
+    dev: Process,
+    endpoint: String,
+}
+
+impl Etcd {
+    pub(crate) fn start() -> Self {
+        let mut command = process::program(LOCKER);
+        command.arg("dev");
+        let dev = Process::start(command);
+        let endpoint = dev.line();
+        Etcd { dev, endpoint }
+    }
+
+    /// A place in it.
+    pub(crate) fn space(&self) -> Space {
+        Space::at(&self.endpoint)
+    }
+
+    /// Sends a signal to etcd itself.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(child_of(self.dev.pid(), "etcd"), signal).unwrap();
+    }
+}
+
+/// The child with this name of a process.
+pub(crate) fn child_of(parent: Pid, name: &str) -> Pid {
+    let entries = fs::read_dir("/proc").unwrap().flatten();
+    let child = entries.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok()).find_map(|stat| {
+        let (head, rest) = stat.rsplit_once(')')?;
+        let (pid, comm) = head.split_once(" (")?;
+        let of: i32 = rest.split_whitespace().nth(1)?.parse().ok()?;
+        (of == parent.as_raw_pid() && comm == name).then(|| pid.parse().ok())?
+    });
+    Pid::from_raw(child.expect("such a child")).unwrap()
+}
+
+/// A part of an etcd that nobody else uses: keys under a prefix.
+pub(crate) struct Space {
+    endpoint: String,
+    pub(crate) prefix: String,
+}
+
+impl Space {
+    /// In the etcd that all tests share.
+    pub(crate) fn new() -> Self {
+        Space::at(shared())
+    }
+
+    fn at(endpoint: &str) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let prefix = format!("/t/{}-{}/", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        Space { endpoint: endpoint.into(), prefix }
+    }
+
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// A command that finds its etcd and nobody's settings.
+    pub(crate) fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let mut command = process::program(program);
+        command.args(arguments);
+        for (variable, _) in std::env::vars_os() {
+            if ["LOCKER_", "ETCD"].iter().any(|prefix| variable.to_string_lossy().starts_with(prefix)) {
+                command.env_remove(variable);
+            }
+        }
+        command.env("LOCKER_ENDPOINTS", &self.endpoint).env("LOCKER_PREFIX", &self.prefix);
+        command.env("ETCDCTL_ENDPOINTS", &self.endpoint).env("ETCDCTL_API", "3");
+        command
+    }
+
+    pub(crate) fn locker(&self, arguments: &[&str]) -> Command {
+        self.command(LOCKER, arguments)
+    }
+
+    /// Runs it to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        ended(self.locker(arguments))
+    }
+
+    /// Starts it.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Process {
+        Process::start(self.locker(arguments))
+    }
+
+    /// Holds a lock until the process is dropped or its input ends.
+    pub(crate) fn hold(&self, name: &str, options: &[&str]) -> Process {
+        let arguments = [&["run", name], options, &["--", "sh", "-c", "echo held; cat"]].concat();
+        let process = self.start(&arguments);
+        process.line_with("held");
+        process
+    }
+
+    /// What etcdctl prints.
+    pub(crate) fn etcdctl(&self, arguments: &[&str]) -> String {
+        let ended = ended(self.command("etcdctl", arguments));
+        assert_eq!(ended.code, 0, "etcdctl {arguments:?}: {}", ended.stderr);
+        ended.stdout
+    }
+
+    /// The keys in a lock's queue, the holder's first.
+    pub(crate) fn queue(&self, name: &str) -> Vec<String> {
+        let prefix = format!("{}{name}/", self.prefix);
+        let keys = self.etcdctl(&["get", "--prefix", "--keys-only", "--sort-by", "CREATE", &prefix]);
+        keys.lines().filter(|line| !line.is_empty()).map(String::from).collect()
+    }
+
+    /// All keys in the space.
+    pub(crate) fn keys(&self) -> String {
+        self.etcdctl(&["get", "--prefix", "--keys-only", &self.prefix])
+    }
+
+    /// What happens in a lock's queue from now on.
+    pub(crate) fn events(&self, name: &str) -> Events {
+        let prefix = format!("{}{name}/", self.prefix);
+        let fields = self.etcdctl(&["get", &prefix, "-w", "fields"]);
+        let revision = fields.lines().find_map(|line| line.strip_prefix("\"Revision\" : ")).expect("a revision");
+        let next = (revision.trim().parse::<u64>().unwrap() + 1).to_string();
+        Events(Process::start(self.command("etcdctl", &["watch", "--prefix", "--rev", &next, &prefix])))
+    }
+}
+
+/// etcd's own account of what happens in a queue.
+pub(crate) struct Events(Process);
+
+impl Events {
+    /// Waits until somebody has entered, and gives the key.
+    pub(crate) fn entered(&self) -> String {
+        self.next("PUT")
+    }
+
+    /// Waits until somebody has left, and gives the key.
+    pub(crate) fn left(&self) -> String {
+        self.next("DELETE")
+    }
+
+    fn next(&self, what: &str) -> String {
+        let next = self.0.line();
+        let key = self.0.line();
+        // The value's line.
+        self.0.line();
+        assert_eq!(next, what, "{key}");
+        key
+    }
+}
+
+/// The endpoint of an etcd that lives as long as this process.
+fn shared() -> &'static str {
+    static ENDPOINT: OnceLock<String> = OnceLock::new();
+    ENDPOINT.get_or_init(|| {
+        let (tell, endpoint) = sync_channel(1);
+        // Ended with the thread that started it, and that one lives as long as the process, however that ends.
+        thread::spawn(move || {
+            let pid = std::process::id().to_string();
+            let mut command = process::program(LOCKER);
+            command.args(["leash", &pid, &Signal::TERM.as_raw().to_string(), "--", LOCKER, "dev"]);
+            let dev = Process::start(command);
+            tell.send(dev.line()).unwrap();
+            loop {
+                thread::park();
+            }
+        });
+        endpoint.recv().expect("an etcd")
+    })
+}

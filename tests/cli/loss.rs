@@ -1,0 +1,111 @@
+//! What happens to the command of `locker run` when its lock is lost, or may be.
+
+use crate::etcd::{Etcd, Space};
+use rustix::process::Signal;
+use std::time::{Duration, Instant};
+
+/// A command that says when it is asked to end, with a helper that does the same.
+const POLITE: &str = "(trap 'echo helper asked; exit' TERM; echo helper ready; while :; do sleep 0.05; done) & \
+                      trap 'wait; echo asked; exit 0' TERM; echo ready; while :; do sleep 0.05; done";
+/// One that does not want to, and neither does its helper.
+const STUBBORN: &str =
+    "trap '' TERM; (echo ready; while :; do sleep 0.05; done) & echo ready; while :; do sleep 0.05; done";
+
+#[test]
+fn a_lost_lock_stops_the_command() {
+    let space = Space::new();
+    let process = space.start(&["run", "x", "-c", POLITE]);
+    process.line_with("ready");
+    process.line_with("ready");
+    space.etcdctl(&["del", &space.queue("x")[0]]);
+    let ended = process.end();
+    // That it ended with 0 does not hide the loss.
+    assert_eq!((ended.code, ended.stdout.as_str()), (76, "helper asked\nasked\n"), "{}", ended.stderr);
+    assert!(ended.stderr.starts_with("locker: x: "), "{}", ended.stderr);
+    assert_eq!(space.keys(), "");
+}
+
+#[test]
+fn a_command_that_will_not_end_is_killed_with_its_children() {
+    let space = Space::new();
+    let process = space.start(&["run", "x", "--kill-after", "0.3", "-c", STUBBORN]);
+    process.line_with("ready");
+    process.line_with("ready");
+    let begun = Instant::now();
+    space.etcdctl(&["del", &space.queue("x")[0]]);
+    // `end` waits until nobody holds the output any more.
+    assert_eq!(process.end().code, 76);
+    assert!(begun.elapsed() >= Duration::from_millis(300), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn children_that_outlive_a_stopped_command_are_killed() {
+    let space = Space::new();
+    let script = "(trap '' TERM; echo ready; while :; do sleep 0.05; done) & trap 'exit 0' TERM; echo ready; wait";
+    let process = space.start(&["run", "x", "--kill-after", "0.3", "-c", script]);
+    process.line_with("ready");
+    process.line_with("ready");
+    space.etcdctl(&["del", &space.queue("x")[0]]);
+    assert_eq!(process.end().code, 76);
+}
+
+#[test]
+fn a_command_that_stands_still_is_stopped_too() {
+    let space = Space::new();
+    let process =
+        space.start(&["run", "x", "-c", "trap 'echo asked; exit' TERM; echo $$; while :; do sleep 0.05; done"]);
+    let command = rustix::process::Pid::from_raw(process.line().parse().unwrap()).unwrap();
+    rustix::process::kill_process(command, Signal::STOP).unwrap();
+    space.etcdctl(&["del", &space.queue("x")[0]]);
+    let ended = process.end();
+    assert_eq!((ended.code, ended.stdout.as_str()), (76, "asked\n"), "{}", ended.stderr);
+}
+
+#[test]
+fn the_command_is_dead_before_another_can_hold_the_lock() {
+    let etcd = Etcd::start();
+    let space = etcd.space();
+    let process = space.start(&["run", "x", "--ttl", "2", "-c", STUBBORN]);
+    process.line_with("ready");
+    process.line_with("ready");
+    // From now on etcd answers nobody: the lease cannot be renewed, and would last for two seconds at most.
+    let begun = Instant::now();
+    etcd.signal(Signal::STOP);
+    let ended = process.end();
+    etcd.signal(Signal::CONT);
+    assert_eq!(ended.code, 76, "{}", ended.stderr);
+    // The kill came when the lock ran out, not after the five seconds of `--kill-after`; what else takes time is one
+    // attempt to give the lease back.
+    assert!(begun.elapsed() < Duration::from_secs(2 + 5), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn the_commands_own_code_survives_an_etcd_that_is_gone_at_the_end() {
+    let etcd = Etcd::start();
+    let space = etcd.space();
+    let mut process = space.start(&["run", "x", "--command-timeout", "1", "-c", "echo held; cat; exit 5"]);
+    process.line_with("held");
+    etcd.signal(Signal::STOP);
+    process.close_stdin();
+    let ended = process.end();
+    etcd.signal(Signal::CONT);
+    assert_eq!(ended.code, 5, "{}", ended.stderr);
+    assert!(ended.stderr.contains("not released"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_lock_that_was_lost_unseen_is_no_success() {
+    let space = Space::new();
+    // While `locker` stands still, its command ends and its key goes: it finds both at once.
+    let mut process = space.start(&["run", "x", "-c", "echo held; cat"]);
+    process.line_with("held");
+    process.signal(Signal::STOP);
+    let events = space.events("x");
+    space.etcdctl(&["del", &space.queue("x")[0]]);
+    events.left();
+    process.close_stdin();
+    process.signal(Signal::CONT);
+    let ended = process.end();
+    assert_eq!(ended.code, 76, "{}", ended.stderr);
+    assert!(ended.stderr.contains("x"), "{}", ended.stderr);
+}
