@@ -25,7 +25,7 @@ int main(void) {
       .struct_size = sizeof options,
       .value = "example.c",             /* who we are, for those who ask */
       .reason = "migrating the schema", /* and why they have to wait */
-      .timeout_ms = 5000,
+      .timeout_ms = 30000,
   };
   if (locker_lock(client, "db-migrate", &options, &guard, &error) != LOCKER_OK)
     die(&error); /* timeout: the message says who holds it */

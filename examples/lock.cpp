@@ -14,7 +14,7 @@ int main() try {
   locker::lock_options options;
   options.value = "example.cpp";           // who we are, for those who ask
   options.reason = "migrating the schema"; // and why they have to wait
-  auto guard = client.try_lock_for("db-migrate", 5s, options);
+  auto guard = client.try_lock_for("db-migrate", 30s, options);
   if (!guard) {
     std::cerr << "busy: held by " << client.get("db-migrate").value << '\n';
     return 1;

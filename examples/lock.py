@@ -12,7 +12,7 @@ with locker.connect() as client:
             "db-migrate",
             value="example.py",  # who we are, for those who ask
             reason="migrating the schema",  # and why they have to wait
-            timeout=5,  # seconds
+            timeout=30,  # seconds
         )
     except locker.TimeoutError as error:
         sys.exit(f"busy: {error}")

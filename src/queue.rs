@@ -199,9 +199,8 @@ impl Queue {
     /// Waits until a place is the first: then it holds the lock. May be dropped at any time.
     pub(crate) async fn turn(&self, place: &Place) -> Result<(), Lapse> {
         let view = self.view();
-        let mut changes = view.changes();
+        let attention = view.attend(place);
         loop {
-            changes.borrow_and_update();
             let looked = match view.rank(place) {
                 Rank::First => self.prove(place).await?,
                 Rank::Gone => self.check_gone(place).await?,
@@ -211,7 +210,7 @@ impl Queue {
             match looked {
                 Looked::First => return Ok(()),
                 Looked::AsBefore => tokio::select! {
-                    _ = changes.changed() => (),
+                    () = attention.news() => (),
                     error = place.lease.wait_ended() => return Err(Lapse::Gone(error)),
                 },
                 Looked::Differently => sleep(PAUSE).await,

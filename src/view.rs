@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
@@ -38,8 +38,8 @@ pub(crate) struct View {
     name: String,
     prefix: String,
     state: Mutex<State>,
-    /// Counts changes.
-    changes: watch::Sender<u64>,
+    /// Whether the queue was read, or the view has ended before that.
+    begun: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -54,8 +54,30 @@ struct State {
     created: HashMap<Vec<u8>, i64>,
     early: Vec<Event>,
     watchers: Vec<Weak<Holders>>,
+    /// Those who wait for their turn, by their keys.
+    attending: HashMap<Vec<u8>, Arc<Notify>>,
     /// Why it has ended.
     ended: Option<Error>,
+}
+
+/// A place that is told of its turn, until this is dropped.
+pub(crate) struct Attention {
+    view: Arc<View>,
+    key: String,
+    news: Arc<Notify>,
+}
+
+impl Attention {
+    /// Returns when there was news since the last time.
+    pub(crate) async fn news(&self) {
+        self.news.notified().await;
+    }
+}
+
+impl Drop for Attention {
+    fn drop(&mut self) {
+        self.view.state().attending.remove(self.key.as_bytes());
+    }
 }
 
 /// Where a place stands in its queue.
@@ -77,13 +99,16 @@ impl View {
             name: name.into(),
             prefix: prefix.into(),
             state: Mutex::default(),
-            changes: watch::Sender::new(0),
+            begun: watch::Sender::new(false),
         })
     }
 
-    /// Becomes ready at each change after it was last looked at.
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+    /// Has a place told when it may have become the first, or has gone: it alone, or each change would wake all who
+    /// wait.
+    pub(crate) fn attend(self: &Arc<Self>, place: &Place) -> Attention {
+        let news = Arc::new(Notify::new());
+        self.state().attending.insert(place.key.clone().into_bytes(), news.clone());
+        Attention { view: self.clone(), key: place.key.clone(), news }
     }
 
     pub(crate) fn rank(&self, place: &Place) -> Rank {
@@ -108,12 +133,9 @@ impl View {
 
     /// Subscribes to the holders: the present one first. Waits for the first read.
     pub(crate) async fn watch(&self, by: Instant) -> Result<Arc<Holders>> {
-        let mut changes = self.changes();
-        while self.state().is_beginning() {
-            let Ok(changed) = timeout_at(by, changes.changed()).await else {
-                return Err(Error::new(ErrorKind::Unavailable, "etcd is unavailable: the watch did not begin in time"));
-            };
-            changed.expect("the sender lives in self");
+        let mut begun = self.begun.subscribe();
+        if timeout_at(by, begun.wait_for(|begun| *begun)).await.is_err() {
+            return Err(Error::new(ErrorKind::Unavailable, "etcd is unavailable: the watch did not begin in time"));
         }
         let mut state = self.state();
         if let Some(error) = &state.ended {
@@ -188,8 +210,6 @@ impl View {
             true => state.apply(&self.name, &events),
             false => state.early.extend(events),
         }
-        drop(state);
-        self.tell();
     }
 
     /// Begins with what was read, unless that is older than the watch (etcd before 3.4.42, 3.5.28 and 3.6.9 may give a
@@ -204,7 +224,7 @@ impl View {
         let early = std::mem::take(&mut state.early);
         state.apply(&self.name, &early);
         drop(state);
-        self.tell();
+        self.begun.send_replace(true);
     }
 
     /// Takes over what was read, unless events have overtaken it. Says whether it did.
@@ -213,8 +233,6 @@ impl View {
         let differs = state.differs_from(&reply);
         if differs {
             state.change(&self.name, |state| state.replace(reply));
-            drop(state);
-            self.tell();
         }
         differs
     }
@@ -234,12 +252,9 @@ impl View {
             holders.close();
         }
         state.ended = Some(error.unwrap_or_else(|| Error::new(ErrorKind::Cancelled, "the client is disconnected")));
+        state.attending.values().for_each(|place| place.notify_one());
         drop(state);
-        self.tell();
-    }
-
-    fn tell(&self) {
-        self.changes.send_modify(|count| *count += 1);
+        self.begun.send_replace(true);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -248,10 +263,6 @@ impl View {
 }
 
 impl State {
-    fn is_beginning(&self) -> bool {
-        self.revision == 0 && self.ended.is_none()
-    }
-
     fn oldest(&self) -> Option<&KeyValue> {
         self.queue.first_key_value().map(|(_, kv)| kv)
     }
@@ -267,11 +278,15 @@ impl State {
         self.early.clear();
     }
 
-    /// Makes a change, and tells the watchers if it was one of holder or of what the holder says.
+    /// Makes a change, and tells those whom it concerns: the place that comes to be the first, and the watchers if the
+    /// holder has changed or what it says.
     fn change(&mut self, name: &str, change: impl FnOnce(&mut Self)) {
         let head = |state: &Self| state.oldest().map(|kv| (kv.created, kv.modified));
         let before = head(self);
         change(self);
+        if let Some(place) = self.oldest().and_then(|kv| self.attending.get(&kv.key)) {
+            place.notify_one();
+        }
         if head(self) == before {
             return;
         }
@@ -298,7 +313,7 @@ impl State {
     fn apply_one(&mut self, event: &Event) {
         match event {
             Event::Put(kv) => self.insert(kv.clone()),
-            Event::Delete { key, .. } => self.remove(key),
+            Event::Delete { key, .. } => self.apply_delete(key),
         }
     }
 
@@ -314,11 +329,20 @@ impl State {
         }
     }
 
+    fn apply_delete(&mut self, key: &[u8]) {
+        self.remove(key);
+        if let Some(place) = self.attending.get(key) {
+            place.notify_one();
+        }
+    }
+
     fn replace(&mut self, reply: RangeReply) {
         self.queue.clear();
         self.created.clear();
         self.revision = reply.revision;
         reply.kvs.into_iter().for_each(|kv| self.insert(kv));
+        // Rare, and any of them may have gone.
+        self.attending.values().for_each(|place| place.notify_one());
     }
 
     /// Whether the read tells something that this state has not, or not yet.

@@ -12,6 +12,9 @@ fn with_examples(readme: &str) -> (String, Vec<String>) {
         let Some(path) = line.strip_prefix("[`").and_then(|rest| rest.split_once("`](")).map(|(path, _)| path) else {
             continue;
         };
+        if line != format!("[`{path}`]({path})") {
+            continue;
+        }
         assert_eq!(lines.next(), Some(""), "an empty line follows {path}");
         let fence = lines.next().expect("a block of code follows");
         assert!(fence.starts_with("```"), "a block of code follows {path}");

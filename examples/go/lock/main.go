@@ -26,7 +26,7 @@ func run(ctx context.Context) error {
 	}
 	defer client.Disconnect(ctx)
 
-	wait, cancel := context.WithTimeout(ctx, 5*time.Second)
+	wait, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	guard, err := client.Lock(wait, "db-migrate",
 		locker.Value("example.go"),            // who we are, for those who ask
