@@ -58,13 +58,13 @@ async fn an_etcd_that_hangs_is_ridden_out() {
     let etcd = Etcd::start();
     let client = client(&etcd, 10).await;
     let held = client.lock("x").await.unwrap();
-    etcd.signal("STOP");
+    etcd.stop();
     // In doubt: sent, and no answer. Once etcd goes on it may be applied, and must not become a ghost.
     let given_up = client.lock("y").timeout(Duration::from_secs(1)).await.unwrap_err();
     assert_eq!(given_up.kind(), ErrorKind::Unavailable);
     let waited_for = client.lock("z").start().unwrap();
     tokio::task::yield_now().await;
-    etcd.signal("CONT");
+    etcd.go_on();
     timeout(PATIENCE, waited_for.wait(None)).await.unwrap().unwrap();
     assert!(held.held());
     waited_for.unlock().await.unwrap();

@@ -54,8 +54,27 @@ impl Etcd {
         assert!(self.becomes_healthy(), "etcd does not come back");
     }
 
-    /// Sends it a signal by its number's name, such as "STOP".
-    pub fn signal(&self, name: &str) {
+    /// Stops all its threads as `kill -STOP` does, and waits until they stand.
+    pub fn stop(&self) {
+        self.signal("STOP");
+        let tasks = format!("/proc/{}/task", self.process.id());
+        let stands = |task: std::fs::DirEntry| {
+            let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
+            stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+        };
+        let end = Instant::now() + PATIENCE;
+        while !std::fs::read_dir(&tasks).unwrap().all(|task| stands(task.unwrap())) {
+            assert!(Instant::now() < end, "etcd does not stop");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Has it go on.
+    pub fn go_on(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
         let status = Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status().unwrap();
         assert!(status.success());
     }
