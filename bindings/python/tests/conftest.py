@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
@@ -17,6 +18,8 @@ _count = itertools.count()
 def pytest_configure() -> None:
     if not os.environ.get("LOCKER_ENDPOINTS"):
         raise pytest.UsageError("LOCKER_ENDPOINTS is not set; run the tests as: locker dev -- bindings/python/test.sh")
+    # A shell that starts a command in the background has it ignore Ctrl-C, and all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
