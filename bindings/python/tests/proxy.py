@@ -14,7 +14,7 @@ class Proxy:
 
     def __init__(self) -> None:
         etcd = urlsplit(os.environ["LOCKER_ENDPOINTS"].split(",")[0])
-        self._etcd = (etcd.hostname, etcd.port)
+        self._etcd = (etcd.hostname or "127.0.0.1", etcd.port or 2379)
         self._passing = threading.Event()
         self._passing.set()
         self._sockets: list[socket.socket] = []
