@@ -19,7 +19,8 @@ mod watcher;
 mod work;
 
 /// The part of locker that is written in Rust.
-#[pyo3::pymodule]
+// With the GIL: no thread of Python holds one of its mutexes while another forks.
+#[pyo3::pymodule(gil_used = true)]
 mod _locker {
     #[pymodule_export]
     use crate::client::{Client, connect};

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import locker
+from locker import errors
 
 INFO = locker.Info(
     name="a",
@@ -49,6 +50,17 @@ def test_each_has_its_name_and_base(error: type[locker.Error]) -> None:
     assert error.__module__ == "locker"
     made = error("a text")
     assert (str(made), made.detail) == ("a text", None)
+
+
+@pytest.mark.parametrize("error", BASES)
+def test_each_is_what_the_core_means_by_its_name(error: type[locker.Error]) -> None:
+    made = errors._new(error.code, "a text", 14, INFO)
+    assert (type(made), str(made), made.detail) == (error, "a text", 14)
+    assert getattr(made, "holder", None) == (INFO if error is locker.TimeoutError else None)
+
+
+def test_a_kind_that_is_not_known_yet_is_an_error_all_the_same() -> None:
+    assert type(errors._new("tomorrow", "a text", None, None)) is locker.InternalError
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
