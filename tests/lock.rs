@@ -259,3 +259,21 @@ async fn a_client_that_is_dropped_leaves_no_lease() {
     drop(guard);
     eventually("the lease is revoked", async || etcd.leases() == 0).await;
 }
+
+#[tokio::test]
+async fn a_thousand_wait_for_one_lock() {
+    let etcd = Etcd::start();
+    let (one, other) = (client(&etcd).await, client(&etcd).await);
+    let held = one.lock("x").await.unwrap();
+    let waiting: Vec<_> = (0..1000).map(|_| other.lock("x").start().unwrap()).collect();
+    eventually("all are in the queue", async || one.get("x").await.unwrap().waiters == 1000).await;
+    held.unlock().await.unwrap();
+    let first = {
+        let all: Vec<_> = waiting.iter().map(|guard| Box::pin(guard.wait(None))).collect();
+        timeout(PATIENCE, futures_util::future::select_all(all)).await.unwrap().1
+    };
+    assert_eq!(one.get("x").await.unwrap().token, waiting[first].token());
+    assert_eq!(waiting.iter().filter(|guard| guard.held()).count(), 1);
+    drop(waiting);
+    eventually("all have left", async || !one.get("x").await.unwrap().held()).await;
+}

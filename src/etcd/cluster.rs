@@ -11,11 +11,15 @@ use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
 
 /// The limit of an attempt: so many usual round trips, and at least this long.
 const PATIENCE: (u32, Duration) = (4, Duration::from_millis(300));
+/// How many calls of one client may be under way. A thousand at once take etcd longer than an attempt may take: those
+/// that wait their turn here are in no doubt. etcd is kept busy by far fewer.
+const UNDER_WAY: usize = 100;
 /// The pause before a call is tried again when every endpoint has just failed it: doubled from the first to the last.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
 
@@ -30,6 +34,8 @@ struct Members {
     current: AtomicUsize,
     /// An attempt takes no longer than this in the first round, so that a lease survives a few of them.
     longest_first_attempt: Duration,
+    /// Room for calls under way.
+    room: Semaphore,
 }
 
 /// Whether a call may be done twice.
@@ -60,7 +66,8 @@ impl Cluster {
         // Clients that start together spread over the members.
         let first = getrandom::u32().unwrap_or(0) as usize % endpoints.len();
         let longest_first_attempt = (ttl / 6).clamp(PATIENCE.1, Duration::from_secs(1));
-        Ok(Cluster(Arc::new(Members { endpoints, current: AtomicUsize::new(first), longest_first_attempt })))
+        let (current, room) = (AtomicUsize::new(first), Semaphore::new(UNDER_WAY));
+        Ok(Cluster(Arc::new(Members { endpoints, current, longest_first_attempt, room })))
     }
 
     /// The one to ask now: the one we stayed with, unless it is passed over; then the next that is not; when all are,
@@ -99,9 +106,15 @@ impl Cluster {
         let mut pause = PAUSE.0;
         let mut attempt = 0;
         loop {
+            let room = timeout_at(by, self.0.room.acquire()).await;
             let endpoint = self.choose();
             let limit = by.min(Instant::now() + self.patience(&endpoint, attempt));
-            let failure = match self.attempt(&endpoint, limit, &op).await {
+            let tried = match &room {
+                Ok(_room) => self.attempt(&endpoint, limit, &op).await,
+                Err(_) => Err(too_slow(&endpoint)),
+            };
+            drop(room);
+            let failure = match tried {
                 Ok(value) => return Ok(Answer { value, doubted }),
                 Err(failure) => failure,
             };
@@ -165,6 +178,12 @@ fn learn(endpoint: &Endpoint, failure: Failure) -> Failure {
         _ => endpoint.answered(None),
     }
     debug!(endpoint = endpoint.url, verdict = ?failure.verdict, error = %failure.error, "attempt failed");
+    Failure { error: at(endpoint, failure.error), ..failure }
+}
+
+/// An attempt that never had its turn.
+fn too_slow(endpoint: &Endpoint) -> Failure {
+    let failure = Failure::new(Verdict::NotDone, ErrorKind::Unavailable, "too many calls wait for its answers");
     Failure { error: at(endpoint, failure.error), ..failure }
 }
 
