@@ -288,6 +288,26 @@ def test_loops_that_are_gone_are_forgotten(prefix: str) -> None:
     assert files[-1] <= files[1], "files are left open"
 
 
+def test_a_task_that_is_dropped_leaves_the_queue(client: locker.Client, prefix: str, etcd: Etcd) -> None:
+    """Its loop was closed without cancelling it, as asyncio.run would have done. The next loop sees to that."""
+
+    async def connect() -> aio.Client:
+        return await aio.connect(prefix=prefix)
+
+    loop = asyncio.new_event_loop()
+    waiter = loop.run_until_complete(connect())
+    with client.lock("a"):
+        task = loop.create_task(waiter.lock("a"))
+        loop.run_until_complete(asyncio.to_thread(etcd.wait_for_keys, 2))
+        loop.run_until_complete(loop.shutdown_default_executor())
+        loop.close()
+        del task
+        asyncio.run(_forget())
+        gc.collect()
+        etcd.wait_for_keys(1)
+    asyncio.run(waiter.disconnect())
+
+
 async def _forget() -> None:
     _post._post()
 

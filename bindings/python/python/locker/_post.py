@@ -38,10 +38,11 @@ class _Post:
         try:
             return await future
         except asyncio.CancelledError:
-            task.cancel()
             if not future.cancelled() and future.exception() is None:
                 late(future.result())
             raise
+        finally:
+            task.cancel()  # Nobody waits for it any more. It does nothing to one that has ended.
 
 
 _posts: dict[asyncio.AbstractEventLoop, _Post] = {}
