@@ -73,12 +73,15 @@ impl Context {
         self.leases.check_open()
     }
 
-    /// Ends everything here, and waits until etcd has confirmed the end of the lease.
+    /// Ends everything here, and waits until etcd has confirmed the end of the lease. That goes on when this is dropped.
     pub(crate) async fn close(&self) -> Result<()> {
         self.views.close();
-        match self.leases.close(disconnected()) {
-            Some(lease) => self.store.revoke(lease, self.by()).await.map_err(|fault| fault.into_error()),
-            None => Ok(()),
+        let Some(lease) = self.leases.close(disconnected()) else { return Ok(()) };
+        let (store, by) = (self.store.clone(), self.by());
+        let revoked = self.runtime.spawn(async move { store.revoke(lease, by).await });
+        match revoked.await {
+            Ok(result) => result.map_err(|fault| fault.into_error()),
+            Err(_) => Err(Error::new(ErrorKind::Cancelled, "the runtime is shutting down")),
         }
     }
 }

@@ -22,6 +22,16 @@ pub enum State {
 }
 
 impl State {
+    /// The name of this state, the same in every language: "waiting", "held", "at risk" or "ended".
+    pub fn name(self) -> &'static str {
+        match self {
+            State::Waiting => "waiting",
+            State::Held => "held",
+            State::AtRisk => "at risk",
+            State::Ended => "ended",
+        }
+    }
+
     /// Whether the lock is held: HELD or AT_RISK.
     pub fn held(self) -> bool {
         matches!(self, State::Held | State::AtRisk)

@@ -54,6 +54,17 @@ pub enum Mode {
     Foreign,
 }
 
+impl Mode {
+    /// The name of this mode, the same in every language: "free", "exclusive" or "foreign".
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Free => "free",
+            Mode::Exclusive => "exclusive",
+            Mode::Foreign => "foreign",
+        }
+    }
+}
+
 /// What a client writes into its key: one JSON object. Fields that a later release adds are kept when it is rewritten.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Record {

@@ -34,6 +34,7 @@ async fn arguments_of_connect() {
         (good().prefix("x".repeat(1025)), "prefix is too long"),
         (good().user("", "secret"), "user name is empty"),
         (good().ca_file("/nowhere/ca.pem"), "TLS files were given for an endpoint without TLS"),
+        (good().key_file("Cargo.toml"), "TLS files were given for an endpoint without TLS"),
         (Client::connect("https://127.0.0.1:1").ca_file("/nowhere/ca.pem"), "ca_file /nowhere/ca.pem"),
         (Client::connect("https://127.0.0.1:1").ca_file("/dev/null"), "there is no CERTIFICATE in it"),
         (Client::connect("https://127.0.0.1:1").cert_file("Cargo.toml"), "cert_file is given without key_file"),

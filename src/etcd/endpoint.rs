@@ -57,7 +57,7 @@ struct Health {
 impl Endpoint {
     /// Fails with `Invalid` if the address or a TLS file is of no use.
     pub(crate) fn new(url: &str, access: &Access) -> Result<Self> {
-        let tls = access.ca_file.is_some() || access.cert_file.is_some();
+        let tls = [&access.ca_file, &access.cert_file, &access.key_file].into_iter().any(Option::is_some);
         let url = match url {
             _ if url.starts_with("http://") || url.starts_with("https://") => url.to_string(),
             _ if url.contains("://") => return Err(invalid(url, "its scheme is neither http nor https")),
