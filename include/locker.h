@@ -322,10 +322,10 @@ locker_code locker_lock_start(struct locker_client client,
 locker_code locker_wait(struct locker_guard guard, int64_t timeout_ms, struct locker_error *error);
 
 // Ends a guard whatever its state: takes it out of the queue, or releases the lock, and waits for etcd to
-// confirm and for its last on_change. LOCKER_LOST says the lock was lost before. LOCKER_UNAVAILABLE says
-// that etcd has not confirmed: the release is tried until the lease has ended. LOCKER_TIMEOUT says that
-// on_change is still running. The handle is spent in any case, but not by LOCKER_INVALID and
-// LOCKER_BAD_CONTEXT, which did nothing.
+// confirm and for its last on_change: hold no mutex that on_change takes. LOCKER_LOST says the lock was lost
+// before. LOCKER_UNAVAILABLE says that etcd has not confirmed: the release is tried until the lease has ended.
+// LOCKER_TIMEOUT says that on_change is still running. The handle is spent in any case, but not by
+// LOCKER_INVALID and LOCKER_BAD_CONTEXT, which did nothing.
 locker_code locker_unlock(struct locker_guard guard,
                           int64_t timeout_ms,
                           struct locker_error *error);

@@ -100,12 +100,14 @@ impl Line {
 
 /// Puts another sink in place, and gives the thread of the one before, which ends after its running call.
 fn replace(level: i32, sink: Option<Sink>) -> Option<Thread> {
-    LEVEL.store(if sink.is_some() { level } else { 0 }, Ordering::SeqCst);
-    let wanted = sink.is_some();
-    let before = mem::replace(&mut *SINK.write().unwrap_or_else(PoisonError::into_inner), sink);
-    if wanted {
+    if sink.is_some() {
         listen();
     }
+    let before = {
+        let mut place = SINK.write().unwrap_or_else(PoisonError::into_inner);
+        LEVEL.store(if sink.is_some() { level } else { 0 }, Ordering::SeqCst);
+        mem::replace(&mut *place, sink)
+    };
     rebuild_interest_cache();
     let before = before?;
     before.wanted.store(false, Ordering::SeqCst);

@@ -44,15 +44,40 @@ static void was_lost(story *story, locker_guard guard) {
   FAILS(LOCKER_BAD_HANDLE, "guard", locker_unlock(guard, 0, &error));
 }
 
-/* Somebody deletes the key by hand. */
-static void deleted_by_hand(void) {
+/* Somebody deletes by hand all that is in the queue of a lock. */
+static void delete_queue(const char *name) {
+  char command[512];
+  snprintf(command, sizeof command, "ETCDCTL_API=3 ETCDCTL_ENDPOINTS='%s' etcdctl del --prefix '%s%s/' >/dev/null",
+           endpoints(), prefix(), name);
+  CHECK(system(command) == 0);
+}
+
+static void deleted_while_held(void) {
   story story = STORY;
   locker_guard guard = told_to(&story, client, "deleted");
-  char command[512];
-  snprintf(command, sizeof command, "ETCDCTL_API=3 ETCDCTL_ENDPOINTS='%s' etcdctl del --prefix '%sdeleted/' >/dev/null",
-           endpoints(), prefix());
-  CHECK(system(command) == 0);
+  delete_queue("deleted");
   was_lost(&story, guard);
+}
+
+static void deleted_while_waiting(void) {
+  story story = STORY;
+  locker_guard holder = locked(client, "queue"), guard;
+  locker_lock_options options = {
+      .struct_size = sizeof options, .on_change = on_change, .user_data = &story, .free_user_data = free_story};
+  OK(locker_lock_start(client, "queue", &options, &guard, &error));
+  /* Not before it is in the queue. */
+  locker_client other = connected();
+  locker_info info = {.waiters = 0};
+  while (info.waiters == 0) OK(locker_get(other, "queue", 0, &info, &error));
+  OK(locker_disconnect(other, 0, &error));
+  delete_queue("queue");
+  OK(locker_wait(guard, 0, &error)); /* it has entered again, and nobody is there any more */
+  FAILS(LOCKER_LOST, "queue", locker_unlock(holder, 0, &error));
+  OK(locker_unlock(guard, 0, &error));
+  int last = counted(&story.told) - 1;
+  CHECK(last >= 2 && counted(&story.freed) == 1);
+  CHECK(story.states[0] == LOCKER_WAITING && story.codes[0] != LOCKER_OK); /* and says why */
+  CHECK(story.states[last - 1] == LOCKER_HELD && story.states[last] == LOCKER_ENDED);
 }
 
 /* The process is stopped for longer than its lease lives: the first question after that is answered with the truth. */
@@ -61,9 +86,9 @@ static void stopped_and_continued(pid_t stopper, int ask) {
   story story = STORY;
   locker_guard guard = told_to(&story, hasty, "stopped");
   CHECK(locker_guard_remaining_ms(guard) > 0);
+  int64_t before = now_ms(), now = before;
   CHECK(write(ask, "x", 1) == 1);
-  int64_t before = now_ms();
-  while (now_ms() - before < 2500) before = now_ms(); /* until one look at the clock took that long */
+  for (; now - before < 2500; now = now_ms()) before = now; /* until two looks at the clock are so far apart */
   CHECK(locker_guard_state(guard) == LOCKER_ENDED && locker_guard_remaining_ms(guard) == 0);
   CHECK(locker_guard_token(guard) == 0);
   was_lost(&story, guard);
@@ -99,7 +124,8 @@ int main(void) {
   int ask;
   pid_t stopper = start_stopper(&ask); /* before there are threads */
   client = connected();
-  deleted_by_hand();
+  deleted_while_held();
+  deleted_while_waiting();
   stopped_and_continued(stopper, ask);
   leave(client);
 }

@@ -14,7 +14,7 @@ die() {
   exit 2
 }
 
-[ -n "${LOCKER_ENDPOINTS:-}" ] || die 'LOCKER_ENDPOINTS is not set: run this as `locker dev -- tests/c/run.sh`'
+[ -n "${LOCKER_ENDPOINTS:-}" ] || die "LOCKER_ENDPOINTS is not set: run this as: locker dev -- tests/c/run.sh"
 [ -f "$library" ] || die "there is no $library: run \`cargo build -p locker-sys\`"
 valgrind=${LOCKER_VALGRIND:-valgrind}
 [ "$valgrind" = no ] || command -v "$valgrind" >/dev/null || die "there is no valgrind: install it, or set LOCKER_VALGRIND=no"
@@ -44,7 +44,7 @@ run() {
   label=$1 name=$2
   shift 2
   begin=$(date +%s)
-  if timeout 300 "$@" >"$out/output.txt" 2>&1; then
+  if "$@" >"$out/output.txt" 2>&1; then
     passed=$((passed + 1))
     echo "ok    $name ($label, $(($(date +%s) - begin)) s)"
   else
@@ -55,10 +55,26 @@ run() {
   fi
 }
 
-[ $# -gt 0 ] || set -- $(cd "$root/tests/c" && ls ./*.c | sed 's|^\./||; s|\.c$||' | grep -v '^layout$')
+# The examples are built as their readers build them.
+examples() {
+  for example in lock watch; do
+    ${CC:-cc} -Wall -Wextra -Werror "$root/examples/$example.c" -o "$out/$example" -I"$root/include" -L"$out" -llocker ||
+      return 1
+  done
+  sh "$root/examples/check.sh" "$out/lock" "$out/watch" example.c
+}
+
+all=no
+if [ $# -eq 0 ]; then
+  all=yes
+  for file in "$root"/tests/c/*.c; do
+    name=$(basename "$file" .c)
+    [ "$name" = layout ] || set -- "$@" "$name" # which needs no etcd: locker-sys/tests/header.rs compiles it
+  done
+fi
 for name; do
   if compile "$out/$name" "$name" -fsanitize=address,undefined -fno-sanitize-recover=all; then
-    run sanitizers "$name" "$out/$name"
+    run sanitizers "$name" timeout 300 "$out/$name"
   else
     failed=$((failed + 1))
     echo "FAIL  $name (does not compile)"
@@ -70,12 +86,13 @@ for name; do
     # A child of fork lacks the threads that own what would be found lost there.
     leaks=full
     [ "$name" = fork ] && leaks=no
-    run valgrind "$name" env LOCKER_VALGRIND_RUNS=yes "$valgrind" --quiet --error-exitcode=9 --leak-check=$leaks \
+    run valgrind "$name" timeout 300 env LOCKER_VALGRIND_RUNS=yes "$valgrind" --quiet --error-exitcode=9 --leak-check=$leaks \
       --errors-for-leak-kinds=definite --show-leak-kinds=definite --fair-sched=try "$out/$name"
   else
     failed=$((failed + 1))
     echo "FAIL  $name (does not compile without the sanitizers)"
   fi
 done
+[ "$all" = no ] || run "as their readers build them" examples examples
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
