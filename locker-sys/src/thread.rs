@@ -86,12 +86,14 @@ mod tests {
     use std::sync::mpsc;
     use std::time::Duration;
 
+    #[cfg(target_os = "linux")]
     fn blocked(task: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{task}/status")).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
         u64::from_str_radix(line.trim(), 16).unwrap()
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn a_thread_takes_no_signals_and_its_maker_keeps_its_own() {
         let before = blocked("thread-self");
