@@ -1,8 +1,9 @@
 //! Flags and variables that say how to reach etcd.
 
-use crate::etcd::{Etcd, Space};
+use crate::etcd::{Etcd, Space, etcdctl};
 use crate::process::{Process, ended};
 use std::fs;
+use std::io::Write;
 
 const NOWHERE: &str = "http://127.0.0.1:1";
 
@@ -45,7 +46,7 @@ fn an_empty_prefix_shares_names_with_etcdctl() {
     let space = Space::new();
     // A name under an empty prefix is everybody's: this one is unique.
     let name = format!("t{}", space.prefix.replace('/', "-"));
-    let holder = Process::start(space.command("etcdctl", &["lock", &name]));
+    let holder = Process::start(space.command(&etcdctl(), &["lock", &name]));
     holder.line_with(&name);
     let mut by_variable = space.locker(&["run", &name, "-n", "true"]);
     by_variable.env("LOCKER_PREFIX", "");
@@ -116,9 +117,33 @@ fn users_and_passwords() {
 }
 
 #[test]
-fn a_certificate_needs_its_key() {
+fn files_for_tls() {
     let space = Space::new();
-    let ended = space.run(&["get", "x", "--endpoints", "https://127.0.0.1:1", "--cert", "/nonexistent/cert.pem"]);
+    let mut present = tempfile::NamedTempFile::new().unwrap();
+    writeln!(present, "-----BEGIN CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----").unwrap();
+    let settings = [
+        ("--cacert", "LOCKER_CACERT", "ETCDCTL_CACERT"),
+        ("--cert", "LOCKER_CERT", "ETCDCTL_CERT"),
+        ("--key", "LOCKER_CERT_KEY", "ETCDCTL_KEY"),
+    ];
+    for (flag, ours, etcdctls) in settings {
+        // Whoever says most names a file that is missing: the complaint is about that one.
+        for said_by in 1..=3 {
+            let mut command = space.locker(&["get", "x", "--endpoints", "https://127.0.0.1:1"]);
+            command.envs(settings.map(|(_, _, etcdctls)| (etcdctls, present.path())));
+            command.env(etcdctls, "/nonexistent/1");
+            if said_by >= 2 {
+                command.env(ours, "/nonexistent/2");
+            }
+            if said_by == 3 {
+                command.args([flag, "/nonexistent/3"]);
+            }
+            let ended = ended(command);
+            assert_eq!(ended.code, 2, "{flag} {said_by}: {}", ended.stderr);
+            assert!(ended.stderr.contains(&format!("/nonexistent/{said_by}")), "{flag} {said_by}: {}", ended.stderr);
+        }
+    }
+    let ended = space.run(&["get", "x", "--endpoints", "https://127.0.0.1:1", "--key", "/dev/null"]);
     assert_eq!(ended.code, 2, "{}", ended.stderr);
-    assert!(ended.stderr.contains("key"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("cert"), "{}", ended.stderr);
 }

@@ -1,6 +1,6 @@
 //! `locker dev`: that it gives an etcd, and that nothing of it stays.
 
-use crate::etcd::child_of;
+use crate::etcd::{child_of, etcdctl};
 use crate::process::{Process, ended, program};
 use crate::{LOCKER, PATIENCE};
 use rustix::process::{Pid, Signal};
@@ -57,7 +57,7 @@ fn it_serves_until_a_signal_and_leaves_nothing() {
     for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT] {
         let Dev { process, endpoint, directory, connection } = Dev::start();
         assert!(endpoint.starts_with("http://127.0.0.1:"), "{endpoint}");
-        let mut put = program("etcdctl");
+        let mut put = program(&etcdctl());
         put.args(["--endpoints", &endpoint, "put", "a", "b"]).env("ETCDCTL_API", "3");
         assert_eq!(ended(put).stdout, "OK\n");
         assert!(directory.exists());
@@ -75,7 +75,7 @@ fn two_at_once_are_two() {
     assert_ne!(one.endpoint, two.endpoint);
     one.process.signal(Signal::TERM);
     assert_eq!(one.process.end().code, 0);
-    let mut put = program("etcdctl");
+    let mut put = program(&etcdctl());
     put.args(["--endpoints", &two.endpoint, "put", "a", "b"]).env("ETCDCTL_API", "3");
     assert_eq!(ended(put).stdout, "OK\n");
 }
@@ -93,9 +93,8 @@ fn etcd_does_not_survive_a_kill_and_the_next_one_cleans_up() {
 
 #[test]
 fn a_command_finds_it_and_its_code_comes_back() {
-    let script =
-        "test \"$LOCKER_ENDPOINTS\" = \"$ETCDCTL_ENDPOINTS\" && etcdctl put a b && \"$0\" run x sh -c 'exit 7'";
-    let ended = ended(dev(&["--", "sh", "-c", script, LOCKER]));
+    let script = "test \"$LOCKER_ENDPOINTS\" = \"$ETCDCTL_ENDPOINTS\" && \"$1\" put a b && \"$0\" run x sh -c 'exit 7'";
+    let ended = ended(dev(&["--", "sh", "-c", script, LOCKER, &etcdctl()]));
     assert_eq!((ended.code, ended.stdout.as_str(), ended.stderr.as_str()), (7, "OK\n", ""));
 }
 
@@ -115,12 +114,11 @@ fn exit_codes_of_the_command() {
 
 #[test]
 fn a_signal_goes_to_the_commands_group_and_nothing_stays() {
-    // A shell has its background ignore SIGINT.
-    for (signal, helper) in [(Signal::TERM, "TERM"), (Signal::INT, "USR1")] {
+    // A shell has what it starts in the background ignore SIGINT.
+    for (signal, helped_by) in [(Signal::TERM, "true"), (Signal::INT, "kill $helper")] {
         let script = format!(
-            "(trap 'echo helper asked; exit' {helper}; echo ready; while :; do sleep 0.05; done) & helper=$!; \
-             trap 'kill -s {helper} $helper; wait; echo asked; exit 9' TERM INT; \
-             echo ready; while :; do sleep 0.05; done"
+            "(trap 'echo helper asked; exit' TERM; echo ready; while :; do sleep 0.05; done) & helper=$!; \
+             trap '{helped_by}; wait; echo asked; exit 9' TERM INT; echo ready; while :; do sleep 0.05; done"
         );
         let process = Process::start(dev(&["sh", "-c", &script]));
         process.line_with("ready");

@@ -4,11 +4,13 @@ use crate::LOCKER;
 use crate::process::{self, Ended, Process, ended};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
+use std::io::Write;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
+use tempfile::NamedTempFile;
 
 /// An etcd that belongs to one test.
 pub(crate) struct Etcd {
@@ -48,10 +50,20 @@ pub(crate) fn child_of(parent: Pid, name: &str) -> Pid {
     Pid::from_raw(child.expect("such a child")).unwrap()
 }
 
+/// Which etcd and etcdctl to use, and whose processes these are.
+const KEPT: [&str; 3] = ["LOCKER_ETCD", "LOCKER_ETCDCTL", "LOCKER_TEST_RUN"];
+
+/// The etcdctl to test with.
+pub(crate) fn etcdctl() -> String {
+    std::env::var("LOCKER_ETCDCTL").unwrap_or_else(|_| "etcdctl".into())
+}
+
 /// A part of an etcd that nobody else uses: keys under a prefix.
 pub(crate) struct Space {
     endpoint: String,
     pub(crate) prefix: String,
+    /// Says "held".
+    held: NamedTempFile,
 }
 
 impl Space {
@@ -63,7 +75,9 @@ impl Space {
     fn at(endpoint: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("/t/{}-{}/", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
-        Space { endpoint: endpoint.into(), prefix }
+        let mut held = NamedTempFile::new().unwrap();
+        writeln!(held, "held").unwrap();
+        Space { endpoint: endpoint.into(), prefix, held }
     }
 
     pub(crate) fn endpoint(&self) -> &str {
@@ -75,8 +89,9 @@ impl Space {
         let mut command = process::program(program);
         command.args(arguments);
         for (variable, _) in std::env::vars_os() {
-            if ["LOCKER_", "ETCD"].iter().any(|prefix| variable.to_string_lossy().starts_with(prefix)) {
-                command.env_remove(variable);
+            let name = variable.to_string_lossy();
+            if (name.starts_with("LOCKER_") || name.starts_with("ETCD")) && !KEPT.contains(&&*name) {
+                command.env_remove(&variable);
             }
         }
         command.env("LOCKER_ENDPOINTS", &self.endpoint).env("LOCKER_PREFIX", &self.prefix);
@@ -98,17 +113,22 @@ impl Space {
         Process::start(self.locker(arguments))
     }
 
-    /// Holds a lock until the process is dropped or its input ends.
+    /// A file for `tail -f` to print "held" from, and then to rest: the shell is no command to send signals to, since it
+    /// defers some, and cannot be stopped, while it starts another.
+    pub(crate) fn held(&self) -> &str {
+        self.held.path().to_str().unwrap()
+    }
+
+    /// Holds a lock until the process is dropped.
     pub(crate) fn hold(&self, name: &str, options: &[&str]) -> Process {
-        let arguments = [&["run", name], options, &["--", "sh", "-c", "echo held; cat"]].concat();
-        let process = self.start(&arguments);
-        process.line_with("held");
+        let process = self.start(&[&["run", name], options, &["tail", "-f", self.held()]].concat());
+        assert_eq!(process.line(), "held");
         process
     }
 
     /// What etcdctl prints.
     pub(crate) fn etcdctl(&self, arguments: &[&str]) -> String {
-        let ended = ended(self.command("etcdctl", arguments));
+        let ended = ended(self.command(&etcdctl(), arguments));
         assert_eq!(ended.code, 0, "etcdctl {arguments:?}: {}", ended.stderr);
         ended.stdout
     }
@@ -131,7 +151,7 @@ impl Space {
         let fields = self.etcdctl(&["get", &prefix, "-w", "fields"]);
         let revision = fields.lines().find_map(|line| line.strip_prefix("\"Revision\" : ")).expect("a revision");
         let next = (revision.trim().parse::<u64>().unwrap() + 1).to_string();
-        Events(Process::start(self.command("etcdctl", &["watch", "--prefix", "--rev", &next, &prefix])))
+        Events(Process::start(self.command(&etcdctl(), &["watch", "--prefix", "--rev", &next, &prefix])))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `locker get` and `locker watch`.
 
-use crate::etcd::Space;
+use crate::etcd::{Space, etcdctl};
 use crate::process::{Ended, Process};
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ fn a_held_lock() {
         ("reason", json!("yum upgrade")),
         ("host", json!(host)),
         ("pid", json!(holder.pid().as_raw_pid())),
-        ("program", json!("sh")),
+        ("program", json!("tail")),
         ("waiters", json!(1)),
     ];
     for (field, value) in expected {
@@ -57,7 +57,7 @@ fn a_held_lock() {
     assert!(SystemTime::now().duration_since(since).unwrap() < crate::PATIENCE);
 
     let line = get(&space, &["x"]);
-    let expected = format!("held by {host} (sh, pid {}) since ", holder.pid().as_raw_pid());
+    let expected = format!("held by {host} (tail, pid {}) since ", holder.pid().as_raw_pid());
     assert!(line.starts_with(&expected), "{line}");
     let expected = format!(", reason: yum upgrade, value: node-3, token {}, 1 waiting", info["token"]);
     assert!(line.ends_with(&expected), "{line}");
@@ -67,7 +67,7 @@ fn a_held_lock() {
 fn a_foreign_holder() {
     let space = Space::new();
     let name = format!("{}x", space.prefix);
-    let holder = Process::start(space.command("etcdctl", &["lock", &name]));
+    let holder = Process::start(space.command(&etcdctl(), &["lock", &name]));
     // Then it holds.
     holder.line_with(&name);
     assert_eq!(object(&get(&space, &["x", "--json"]))["mode"], "foreign");

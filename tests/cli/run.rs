@@ -4,6 +4,7 @@ use crate::LOCKER;
 use crate::etcd::Space;
 use crate::process::{Process, ended};
 use rustix::process::Signal;
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
@@ -90,18 +91,15 @@ fn the_command_gets_our_input() {
 fn the_command_knows_its_lock() {
     let space = Space::new();
     let mut process = space.start(&["run", "a name", "--", "sh", "-c", "env; echo end; cat"]);
-    let mut variables = std::collections::HashMap::new();
-    loop {
-        match process.line().split_once('=') {
-            Some((name, value)) => drop(variables.insert(name.to_owned(), value.to_owned())),
-            None => break,
-        }
+    let mut variables = HashMap::new();
+    while let Some((name, value)) = process.line().split_once('=') {
+        variables.insert(name.to_owned(), value.to_owned());
     }
     let key = &variables["LOCKER_KEY"];
     assert_eq!(variables["LOCKER_NAME"], "a name");
     assert_eq!(variables["ETCD_LOCK_KEY"], *key);
     assert_eq!(variables["ETCD_LOCK_REV"], variables["LOCKER_TOKEN"]);
-    assert_eq!(space.queue("a name"), [key.clone()]);
+    assert_eq!(space.queue("a name"), [key.as_str()]);
     let fields = space.etcdctl(&["get", key, "-w", "fields"]);
     assert!(fields.contains(&format!("\"CreateRevision\" : {}\n", variables["LOCKER_TOKEN"])), "{fields}");
     process.close_stdin();
@@ -145,7 +143,7 @@ fn a_busy_lock_is_refused_with_its_holder() {
         assert_eq!(ended.code, code, "{options:?}: {}", ended.stderr);
         for part in [
             "locker: x is busy: held by ",
-            &format!("(sh, pid {pid})"),
+            &format!("(tail, pid {pid})"),
             " since 20",
             "reason: yum upgrade",
             "value: node-3",

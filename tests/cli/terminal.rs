@@ -1,7 +1,6 @@
 //! `locker run` at a terminal: keys, job control, passwords read from it.
 //!
-//! Words that are waited for are written with quotes inside where they are typed: a terminal shows what is typed. What a
-//! key is to end or stop is one process at rest: `sh` defers SIGINT, or cannot be stopped, while it starts another.
+//! Words that are waited for are written with quotes inside where they are typed: a terminal shows what is typed.
 
 use crate::LOCKER;
 use crate::etcd::Space;
@@ -11,13 +10,6 @@ use tempfile::NamedTempFile;
 
 const CTRL_C: &str = "\x03";
 const CTRL_Z: &str = "\x1a";
-
-/// A file for `tail -f` to say "started" from, and then to wait.
-fn started() -> NamedTempFile {
-    let mut file = NamedTempFile::new().unwrap();
-    writeln!(file, "started").unwrap();
-    file
-}
 
 /// An interactive shell on a terminal of its own, in which `$L` is the program under test.
 fn shell(space: &Space) -> Process {
@@ -59,12 +51,11 @@ fn the_command_reads_from_the_terminal() {
 #[test]
 fn ctrl_c_ends_the_command_and_the_script_that_runs_it() {
     let space = Space::new();
-    let started = started();
     let mut script = NamedTempFile::new().unwrap();
-    writeln!(script, "$L run x tail -f {}\necho the script goes on", started.path().display()).unwrap();
+    writeln!(script, "$L run x tail -f {}\necho the script goes on", space.held()).unwrap();
     let mut shell = shell(&space);
     shell.write(&format!("sh {}; echo co''de $?\n", script.path().display()));
-    shell.line_with("started");
+    shell.line_with("held");
     shell.write(CTRL_C);
     // The interactive shell gives up its own line, too.
     shell.write("echo ne''xt\n");
@@ -82,10 +73,9 @@ fn ctrl_c_ends_the_command_and_the_script_that_runs_it() {
 #[test]
 fn ctrl_c_at_the_prompt_gives_the_code_of_a_shell() {
     let space = Space::new();
-    let started = started();
     let mut shell = shell(&space);
-    shell.write(&format!("$L run x tail -f {}\n", started.path().display()));
-    shell.line_with("started");
+    shell.write(&format!("$L run x tail -f {}\n", space.held()));
+    shell.line_with("held");
     shell.write(CTRL_C);
     shell.write("echo co''de $?\n");
     assert_code(&shell, 130);

@@ -42,7 +42,7 @@ pub(crate) struct Connection {
     /// A PEM file with the certificate to show to etcd [env: LOCKER_CERT, ETCDCTL_CERT]
     #[arg(long, global = true, value_name = "FILE")]
     cert: Option<String>,
-    /// A PEM file with the key of that certificate [env: LOCKER_KEY, ETCDCTL_KEY]
+    /// A PEM file with the key of that certificate [env: LOCKER_CERT_KEY, ETCDCTL_KEY]
     #[arg(long, global = true, value_name = "FILE")]
     key: Option<String>,
 }
@@ -84,7 +84,8 @@ impl Connection {
         if let Some(path) = text(&self.cert, &["LOCKER_CERT", "ETCDCTL_CERT"])? {
             connect = connect.cert_file(path);
         }
-        if let Some(path) = text(&self.key, &["LOCKER_KEY", "ETCDCTL_KEY"])? {
+        // LOCKER_KEY is what `locker run` tells its command: the lock's key in etcd.
+        if let Some(path) = text(&self.key, &["LOCKER_CERT_KEY", "ETCDCTL_KEY"])? {
             connect = connect.key_file(path);
         }
         Ok(connect)

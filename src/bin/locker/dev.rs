@@ -79,7 +79,7 @@ fn prepare(command: &[OsString], endpoint: &str) -> Command {
 /// Whether a variable says how to reach some other etcd: its certificates, say, would be an error with this one.
 fn of_another_cluster(variable: &OsStr) -> bool {
     const OURS: [&str; 6] =
-        ["LOCKER_CACERT", "LOCKER_CERT", "LOCKER_KEY", "LOCKER_USER", "LOCKER_PASSWORD", "LOCKER_PASSWORD_FILE"];
+        ["LOCKER_CACERT", "LOCKER_CERT", "LOCKER_CERT_KEY", "LOCKER_USER", "LOCKER_PASSWORD", "LOCKER_PASSWORD_FILE"];
     OURS.iter().any(|ours| variable == *ours) || variable.as_encoded_bytes().starts_with(b"ETCDCTL_")
 }
 
