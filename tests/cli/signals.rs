@@ -2,7 +2,7 @@
 
 use crate::etcd::Space;
 use crate::process::Process;
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 const PASSED_ON: [(Signal, &str, i32); 6] = [
     (Signal::INT, "INT", 130),
@@ -52,6 +52,16 @@ fn a_signal_reaches_the_commands_children_too() {
     let ended = process.end();
     assert_eq!((ended.code, ended.stdout.as_str()), (3, "grandchild ended\nchild ended\n"), "{}", ended.stderr);
     assert_eq!(space.run(&["get", "x"]).stdout, "free\n");
+}
+
+#[test]
+fn a_command_that_stands_still_can_be_ended() {
+    let space = Space::new();
+    let process = space.start(&["run", "x", "-c", "echo $$; exec sleep 1000"]);
+    let command = Pid::from_raw(process.line().parse().unwrap()).unwrap();
+    kill_process(command, Signal::STOP).unwrap();
+    process.signal(Signal::TERM);
+    assert_eq!(process.end().code, 143);
 }
 
 #[test]

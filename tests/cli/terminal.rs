@@ -5,6 +5,7 @@
 use crate::LOCKER;
 use crate::etcd::Space;
 use crate::process::Process;
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::Write;
 use tempfile::NamedTempFile;
 
@@ -115,6 +116,28 @@ fn a_lock_lost_while_both_stood_still_stops_the_command() {
     shell.line_with("asked");
     shell.write("echo co''de $?\n");
     assert_code(&shell, 76);
+    leave(shell);
+}
+
+#[test]
+fn a_command_that_can_never_have_the_terminal_is_hung_up() {
+    let space = Space::new();
+    let mut shell = shell(&space);
+    for script in ["read a </dev/tty", "trap \"\" HUP; read a </dev/tty"] {
+        // In the background, and of no job that the shell could bring to the foreground.
+        shell.write(&format!("($L run x -c 'echo star''ted; {script}' &)\n"));
+        shell.line_with("started");
+        shell.line_with("it gets SIGHUP");
+        if script.starts_with("trap") {
+            // It stands still, and is told no more.
+            shell.write("echo ne''xt\n");
+            assert!(!shell.line_with("next").contains("locker: "));
+            let info: serde_json::Value = serde_json::from_str(&space.run(&["get", "x", "--json"]).stdout).unwrap();
+            let locker = Pid::from_raw(info["pid"].as_i64().unwrap() as i32).unwrap();
+            kill_process(locker, Signal::TERM).unwrap();
+        }
+        assert_eq!(space.run(&["run", "x", "-w", "30", "true"]).code, 0);
+    }
     leave(shell);
 }
 

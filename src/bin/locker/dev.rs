@@ -42,7 +42,7 @@ async fn accompany(mut etcd: Etcd, mut signals: Signals, command: Vec<OsString>)
             event = job.next() => match event? {
                 Event::Ended => break,
                 Event::Suspended => {
-                    job.suspend();
+                    job.suspend().await;
                     job.resume();
                 }
             },

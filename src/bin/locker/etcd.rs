@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -21,6 +21,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// How often a starting etcd is asked whether it is healthy. It has no event for that.
 const POLL: Duration = Duration::from_millis(20);
+
 /// An etcd of one member on free ports of the loopback interface, in a temporary directory. Dropping it ends it and
 /// removes all of it.
 pub(crate) struct Etcd {
@@ -75,7 +76,7 @@ impl Etcd {
         let (client, peer) = free_ports()?;
         let log = File::create(directory.path().join("log"))?;
         let mut command = leash::command(program, Signal::KILL);
-        command.args(arguments(directory.path(), client, peer)).stdin(std::process::Stdio::null());
+        command.args(arguments(directory.path(), client, peer)).stdin(Stdio::null());
         command.stdout(log.try_clone()?).stderr(log);
         isolate(&mut command);
         Ok(Etcd { process: Child::spawn(command)?, directory, client })

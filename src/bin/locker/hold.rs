@@ -44,7 +44,7 @@ impl<'a> Hold<'a> {
             tokio::select! {
                 event = self.job.next() => match event? {
                     Event::Ended => break,
-                    Event::Suspended => self.suspend(),
+                    Event::Suspended => self.suspend().await,
                 },
                 signal = signals.next() => self.job.signal(signal),
                 () = due(self.stop) => self.kill(),
@@ -82,8 +82,6 @@ impl<'a> Hold<'a> {
         }
         output::say(format_args!("{}: {why}; the command is stopped", self.guard.name()));
         self.job.signal(Signal::TERM);
-        // One that stands still acts on it only when it goes on.
-        self.job.signal(Signal::CONT);
         let at = Instant::now();
         self.stop = Some(Stop { at, kill_at: self.kill_at(at), killed: false });
     }
@@ -100,10 +98,10 @@ impl<'a> Hold<'a> {
     }
 
     /// Stands still together with the job until a shell continues both. Nobody keeps the lock meanwhile.
-    fn suspend(&mut self) {
+    async fn suspend(&mut self) {
         let left = format_duration(Duration::from_secs(self.guard.remaining().as_secs()));
         output::say(format_args!("{}: stopped; the lock is lost unless it goes on within {left}", self.guard.name()));
-        self.job.suspend();
+        self.job.suspend().await;
         match self.guard.check() {
             Ok(()) => self.job.resume(),
             Err(error) => self.begin_stop(error),

@@ -1,11 +1,18 @@
 //! A child as a shell runs one: with the terminal, and stopped and continued together with us.
 
 use crate::child::{self, Child};
+use crate::output;
 use crate::terminal::Terminal;
 use rustix::process::{Pid, Signal, kill_current_process_group};
 use std::io::{self, IsTerminal};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, ExitStatus};
+use std::time::Duration;
+use tokio::signal::unix::{self, SignalKind, signal};
+use tokio::time::sleep;
+
+/// Long enough for the runtime to look at the signals that have come.
+const BLINK: Duration = Duration::from_millis(1);
 
 /// A child that has the terminal when it needs it.
 ///
@@ -20,21 +27,39 @@ pub(crate) struct Job {
     lent: bool,
     /// Whether it was asked to stop, and has not stopped since.
     to_stop: bool,
+    /// Whether it was asked to end, which it cannot while it stands still.
+    to_end: bool,
+    /// Whether it stands still, and for want of the terminal.
+    stopped: bool,
+    starved: bool,
+    /// Whether it was told that it will not get the terminal.
+    hung_up: bool,
+    /// SIGCONT.
+    continued: unix::Signal,
 }
 
 /// What happens to a job.
 pub(crate) enum Event {
     /// The child has ended. Others of its group may live on.
     Ended,
-    /// The terminal has stopped it: now [`Job::suspend`], and later [`Job::resume`].
+    /// The terminal has stopped it: now [`Job::suspend`], then [`Job::resume`].
     Suspended,
 }
 
 impl Job {
     pub(crate) fn spawn(command: Command) -> io::Result<Self> {
-        let terminal = Terminal::controlling();
-        let wanted = io::stdin().is_terminal() && io::stdout().is_terminal();
-        let mut job = Job { child: Child::spawn(command)?, terminal, wanted, lent: false, to_stop: false };
+        let mut job = Job {
+            continued: signal(SignalKind::from_raw(Signal::CONT.as_raw()))?,
+            child: Child::spawn(command)?,
+            terminal: Terminal::controlling(),
+            wanted: io::stdin().is_terminal() && io::stdout().is_terminal(),
+            lent: false,
+            to_stop: false,
+            to_end: false,
+            stopped: false,
+            starved: false,
+            hung_up: false,
+        };
         job.lend();
         Ok(job)
     }
@@ -44,10 +69,14 @@ impl Job {
         self.child.group()
     }
 
-    /// Signals the child's whole group.
+    /// Signals the child's whole group. If that asks it to end, it goes on to do so.
     pub(crate) fn signal(&mut self, signal: Signal) {
-        self.to_stop |= signal == Signal::TSTP;
         self.child.signal(signal);
+        self.to_stop |= signal == Signal::TSTP;
+        self.to_end |= matches!(signal, Signal::TERM | Signal::HUP);
+        if self.to_end && self.stopped {
+            self.go_on();
+        }
     }
 
     /// Waits for the next thing that happens to it. Cancel safe.
@@ -55,35 +84,48 @@ impl Job {
         loop {
             let stopped_by = match self.child.next().await? {
                 child::Event::Ended => return Ok(Event::Ended),
-                child::Event::Stopped(signal) => Signal::from_named_raw(signal).filter(|_| self.terminal.is_some()),
+                child::Event::Stopped(signal) => Signal::from_named_raw(signal),
             };
-            match stopped_by {
-                Some(Signal::TTIN | Signal::TTOU) => {
-                    self.wanted = true;
-                    // It may have stopped for this before it saw the other signal, which going on would undo.
-                    if self.to_stop || !self.lend() {
-                        return Ok(Event::Suspended);
-                    }
-                    self.child.signal(Signal::CONT);
-                }
-                Some(Signal::TSTP) => return Ok(Event::Suspended),
-                // Somebody else's wish, and not about the terminal.
-                _ => {}
+            self.stopped = true;
+            self.starved = matches!(stopped_by, Some(Signal::TTIN | Signal::TTOU));
+            self.wanted |= self.starved;
+            // It may have stopped for the terminal before it saw the other signal, which going on would undo.
+            if self.to_end || self.starved && !self.to_stop && self.lend() {
+                self.go_on();
+            } else if self.terminal.is_some() && (self.starved || stopped_by == Some(Signal::TSTP)) {
+                return Ok(Event::Suspended);
             }
         }
     }
 
     /// Stops us too, so that the shell takes over, and returns when it continues us; at once if there is no such shell.
-    pub(crate) fn suspend(&mut self) {
+    pub(crate) async fn suspend(&mut self) {
         self.reclaim();
         self.to_stop = false;
         // SIGTSTP is passed on to the child; this one does to us what it would. We are in the group, so it cannot fail.
         let _ = kill_current_process_group(Signal::TTOU);
+        tokio::select! {
+            biased;
+            // Whoever was stopped has had this before he comes here.
+            _ = self.continued.recv() => self.starved = false,
+            () = sleep(BLINK) => {}
+        }
     }
 
-    /// Continues the child.
+    /// Continues the child. If it waits for the terminal and nobody is there who could ever give it, it is hung up, as
+    /// the kernel does with those whose shell has gone.
     pub(crate) fn resume(&mut self) {
-        self.lend();
+        if self.lend() || !self.starved {
+            self.go_on();
+        } else if !std::mem::replace(&mut self.hung_up, true) {
+            output::say("the command wants the terminal, and no shell can give it: it gets SIGHUP");
+            self.signal(Signal::HUP);
+        }
+    }
+
+    fn go_on(&mut self) {
+        self.stopped = false;
+        self.to_end = false;
         self.child.signal(Signal::CONT);
     }
 

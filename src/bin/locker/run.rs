@@ -4,7 +4,7 @@ use crate::args::Run;
 use crate::connection::Connection;
 use crate::exit::{self, Code, Failure};
 use crate::hold::Hold;
-use crate::job::Job;
+use crate::job::{Finished, Job};
 use crate::leash;
 use crate::output;
 use crate::show;
@@ -39,10 +39,13 @@ pub(crate) async fn run(run: Run, connection: Connection) -> Result<Code, Failur
     };
     // Leaves the queue, ends the lease. What etcd does not confirm now ends with the lease.
     tokio::select! {
-        _ = client.disconnect() => outcome,
+        _ = client.disconnect() => {}
         // Asked twice to end: not even for that.
-        signal = signals.next() => Ok(exit::by_signal(signal.as_raw())),
+        signal = signals.next() => return Ok(exit::by_signal(signal.as_raw())),
     }
+    let (code, finished) = outcome?;
+    finished.echo();
+    Ok(code)
 }
 
 /// Connects in the command's name: that is what others want to read.
@@ -98,18 +101,17 @@ async fn wait(client: &Client, lock: Lock, name: &str) -> locker::Result<Guard> 
 }
 
 /// Runs the command while the lock is held, then releases it.
-async fn under(guard: &Guard, run: &Run, signals: &mut Signals) -> Result<Code, Failure> {
+async fn under(guard: &Guard, run: &Run, signals: &mut Signals) -> Result<(Code, Finished), Failure> {
     signals.add_stop()?;
+    guard.check()?;
     let job = Job::spawn(prepare(guard, run))?;
     let (finished, stopped) = Hold::new(job, guard, run.kill_after).until_ended(signals).await?;
     if stopped {
-        return Ok(exit::LOST);
+        return Ok((exit::LOST, finished));
     }
     let code = exit::of(finished.status);
-    let released = release(guard, signals).await;
-    finished.echo();
-    match released? {
-        Ok(()) => Ok(code),
+    match release(guard, signals).await? {
+        Ok(()) => Ok((code, finished)),
         Err(error) if error.kind() == ErrorKind::Lost => {
             let what = format!("{}: the lock was lost before the command ended with {code}: {error}", run.name);
             Err(Failure::new(exit::LOST, what))
@@ -117,7 +119,7 @@ async fn under(guard: &Guard, run: &Run, signals: &mut Signals) -> Result<Code, 
         // The command's own code says more than that the lock lives on until its lease ends.
         Err(error) => {
             output::say(format_args!("{}: not released, it ends with its lease: {error}", run.name));
-            Ok(code)
+            Ok((code, finished))
         }
     }
 }
