@@ -22,12 +22,12 @@ pub enum State {
 }
 
 impl State {
-    /// The name of this state, the same in every language: "waiting", "held", "at risk" or "ended".
+    /// The name of this state, the same in every language: "waiting", "held", "at_risk" or "ended".
     pub fn name(self) -> &'static str {
         match self {
             State::Waiting => "waiting",
             State::Held => "held",
-            State::AtRisk => "at risk",
+            State::AtRisk => "at_risk",
             State::Ended => "ended",
         }
     }

@@ -6,7 +6,6 @@ use crate::info::Info;
 use crate::owned::Owned;
 use crate::scope;
 use crate::work::Work;
-use locker::State;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use std::sync::Arc;
@@ -67,7 +66,7 @@ impl Guard {
     /// "ended". It reads the clock in the call: a guard whose time ran out is "ended" whatever was heard from etcd.
     #[getter]
     fn state(&self) -> Result<&'static str> {
-        Ok(state(self.guard.get()?.state()))
+        Ok(self.guard.get()?.state().name())
     }
 
     /// Whether the lock is held now, as far as this process can know.
@@ -125,19 +124,10 @@ impl Guard {
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let Ok(guard) = self.guard.get() else { return Ok("<locker.Guard, inherited across fork>".into()) };
         let name = PyString::new(py, guard.name()).repr()?;
-        Ok(format!("<locker.Guard of {name}, {}, token {}>", state(guard.state()), guard.token()))
+        Ok(format!("<locker.Guard of {name}, {}, token {}>", guard.state().name(), guard.token()))
     }
 
     fn __reduce__(&self) -> PyResult<()> {
         Err(scope::not_copyable("Guard"))
-    }
-}
-
-fn state(state: State) -> &'static str {
-    match state {
-        State::Waiting => "waiting",
-        State::Held => "held",
-        State::Ended => "ended",
-        _ => "at_risk",
     }
 }

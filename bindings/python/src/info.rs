@@ -1,6 +1,5 @@
 //! [`locker::Info`] as the Python class `Info`.
 
-use locker::Mode;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDateTime, PyType};
@@ -23,7 +22,7 @@ impl<'py> IntoPyObject<'py> for Info {
         CLASS.import(py, "locker.info", "Info")?.call1((
             info.name,
             info.token,
-            mode(info.mode),
+            info.mode.name(),
             info.value,
             info.reason,
             info.host,
@@ -33,14 +32,6 @@ impl<'py> IntoPyObject<'py> for Info {
             info.waiters,
             info.lease_left.map(|left| left.as_secs_f64()),
         ))
-    }
-}
-
-fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Free => "free",
-        Mode::Foreign => "foreign",
-        _ => "exclusive",
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn json(info: &Info) -> String {
     let record = Record {
         name: &info.name,
         token: info.token,
-        mode: mode(info.mode),
+        mode: info.mode.name(),
         value: &info.value,
         reason: &info.reason,
         host: &info.host,
@@ -63,15 +63,6 @@ struct Record<'a> {
     waiters: u32,
     /// In seconds.
     lease_left: Option<f64>,
-}
-
-fn mode(mode: Mode) -> &'static str {
-    match mode {
-        Mode::Free => "free",
-        Mode::Exclusive => "exclusive",
-        Mode::Foreign => "foreign",
-        _ => "unknown",
-    }
 }
 
 fn holder(info: &Info) -> String {
