@@ -2,30 +2,45 @@
 #include "test.h"
 
 #include <signal.h>
-#include <sys/syscall.h>
 
 static locker_client client;
-static pid_t handled_by[64];
-static int handled;
+static count told = COUNT;
+static volatile sig_atomic_t handled;
 
-static void on_signal(int signal) {
-  (void)signal;
-  int n = __atomic_fetch_add(&handled, 1, __ATOMIC_SEQ_CST);
-  if (n < 64) handled_by[n] = (pid_t)syscall(SYS_gettid);
+static void on_signal(int signal) { handled = signal; }
+
+static void on_change(void *user_data, locker_guard guard, locker_state state, const locker_error *error) {
+  (void)user_data, (void)guard, (void)state, (void)error;
+  count_up(&told);
 }
 
 static void signals_are_the_hosts(void) {
-  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-  CHECK(sigaction(SIGUSR1, &action, NULL) == 0 && sigaction(SIGTERM, &action, NULL) == 0);
-  struct sigaction pipe;
-  CHECK(sigaction(SIGPIPE, NULL, &pipe) == 0 && pipe.sa_handler == SIG_DFL);
-  for (int i = 0; i < 20; i++) {
-    kill(getpid(), i % 2 ? SIGUSR1 : SIGTERM);
-    locker_guard guard = locked(client, "signals");
-    OK(locker_unlock(guard, 0, &error));
+  /* With every thread of the library there is. */
+  locker_lock_options options = {.struct_size = sizeof options, .on_change = on_change};
+  locker_guard guard;
+  OK(locker_lock(client, "signals", &options, &guard, &error));
+  await(&told, 1);
+  CHECK(threads("locker-call") == 1);
+
+  static const int signals[] = {SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGCHLD, SIGPIPE, SIGALRM, SIGPROF};
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) {
+    struct sigaction before, action = {.sa_handler = on_signal};
+    CHECK(sigaction(signals[i], &action, &before) == 0 && before.sa_handler == SIG_DFL);
+    sigset_t one, pending;
+    sigemptyset(&one);
+    sigaddset(&one, signals[i]);
+    /* If this thread does not take it, none does. */
+    CHECK(pthread_sigmask(SIG_BLOCK, &one, NULL) == 0);
+    handled = 0;
+    kill(getpid(), signals[i]);
+    locker_info info;
+    OK(locker_get(client, "signals", 0, &info, &error));
+    CHECK(handled == 0 && sigpending(&pending) == 0 && sigismember(&pending, signals[i]));
+    CHECK(pthread_sigmask(SIG_UNBLOCK, &one, NULL) == 0);
+    CHECK(handled == signals[i]);
+    CHECK(sigaction(signals[i], &before, NULL) == 0);
   }
-  CHECK(__atomic_load_n(&handled, __ATOMIC_SEQ_CST) > 0);
-  for (int i = 0; i < handled && i < 64; i++) CHECK(handled_by[i] == getpid());
+  OK(locker_unlock(guard, 0, &error));
   sigset_t mask;
   CHECK(pthread_sigmask(SIG_SETMASK, NULL, &mask) == 0);
   for (int signal = 1; signal < 32; signal++) CHECK(sigismember(&mask, signal) == 0);
@@ -89,10 +104,10 @@ int main(void) {
   locker_set_log(0, NULL, NULL, NULL);
   client = connected();
   CHECK(threads(NULL) == 2 && threads("locker") == 1);
-  signals_are_the_hosts();
   threads_exclude_each_other();
   one_ends_it();
   CHECK(threads(NULL) == 2 && threads("locker") == 1);
+  signals_are_the_hosts();
   leave(client);
   CHECK(threads(NULL) == 1);
 }

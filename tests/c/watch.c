@@ -162,6 +162,36 @@ static void unwatch_waits_for_the_callback(void) {
   OK(locker_unlock(guard, 0, &error));
 }
 
+/* An event that waits for its turn behind another callback is not told to a watcher that has ended meanwhile. */
+static count occupied = COUNT, vacate = COUNT, never = COUNT, never_freed = COUNT;
+static void occupy(void *user_data, locker_guard guard, locker_state state, const locker_error *error) {
+  (void)user_data, (void)guard, (void)error;
+  if (state != LOCKER_HELD) return;
+  count_up(&occupied);
+  await(&vacate, 1);
+}
+
+static void never_told(void *user_data, const locker_info *event, const locker_error *error) {
+  (void)user_data, (void)event, (void)error;
+  count_up(&never);
+}
+
+static void ends_before_its_turn(void) {
+  locker_lock_options lock = {.struct_size = sizeof lock, .on_change = occupy};
+  locker_guard guard;
+  OK(locker_lock(client, "occupied", &lock, &guard, &error));
+  await(&occupied, 1);
+  locker_watch_options options = {
+      .struct_size = sizeof options, .on_event = never_told, .user_data = &never_freed, .free_user_data = count_free};
+  locker_watcher watcher;
+  OK(locker_watch(client, "never", &options, &watcher, &error));
+  FAILS(LOCKER_TIMEOUT, "callback", locker_unwatch(watcher, 200, &error));
+  count_up(&vacate);
+  await(&never_freed, 1);
+  CHECK(counted(&never) == 0);
+  OK(locker_unlock(guard, 0, &error));
+}
+
 /* One who reads is woken by the end of the watcher, and of the client. */
 typedef struct reader {
   locker_watcher watcher;
@@ -200,6 +230,7 @@ int main(void) {
   ends_in_its_own_callback();
   ends_in_a_foreign_callback();
   unwatch_waits_for_the_callback();
+  ends_before_its_turn();
   readers_wake();
   leave(client);
 }
