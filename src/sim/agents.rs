@@ -176,10 +176,10 @@ fn stop_process(world: &World, peer: &Peer) {
     }
 }
 
-/// Leases end by themselves, also when nobody asks.
+/// Leases end by themselves, also when nobody asks. (Every step ends those that are due to the moment.)
 async fn tick(world: Arc<World>) {
     loop {
-        sleep(Duration::from_millis(10)).await;
+        sleep(Duration::from_millis(100)).await;
         world.step(|_| ());
     }
 }

@@ -26,7 +26,7 @@ fn simulate(seed: u64) {
 fn whatever_the_network_does_never_two_hold_and_nothing_is_left() {
     let seeds = match number("LOCKER_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("LOCKER_SEEDS").unwrap_or(2000),
+        None => 0..number("LOCKER_SEEDS").unwrap_or(200),
     };
     for seed in seeds {
         if let Err(panic) = std::panic::catch_unwind(|| simulate(seed)) {
