@@ -34,20 +34,20 @@ impl Etcd {
 
     /// Sends a signal to etcd itself.
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(child_of(self.dev.pid(), "etcd"), signal).unwrap();
+        kill_process(etcd_of(self.dev.pid()), signal).unwrap();
     }
 }
 
-/// The child with this name of a process.
-pub(crate) fn child_of(parent: Pid, name: &str) -> Pid {
+/// The etcd that a process has started.
+pub(crate) fn etcd_of(parent: Pid) -> Pid {
     let entries = fs::read_dir("/proc").unwrap().flatten();
     let child = entries.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok()).find_map(|stat| {
         let (head, rest) = stat.rsplit_once(')')?;
         let (pid, comm) = head.split_once(" (")?;
         let of: i32 = rest.split_whitespace().nth(1)?.parse().ok()?;
-        (of == parent.as_raw_pid() && comm == name).then(|| pid.parse().ok())?
+        (of == parent.as_raw_pid() && comm.starts_with("etcd")).then(|| pid.parse().ok())?
     });
-    Pid::from_raw(child.expect("such a child")).unwrap()
+    Pid::from_raw(child.expect("an etcd")).unwrap()
 }
 
 /// Which etcd and etcdctl to use, and whose processes these are.

@@ -1,10 +1,10 @@
 //! `locker get` and `locker watch`.
 
+use crate::LOCKER;
 use crate::etcd::{Space, etcdctl};
-use crate::process::{Ended, Process};
+use crate::process::{Ended, Process, ended};
 use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 fn object(line: &str) -> Value {
@@ -116,14 +116,10 @@ fn a_watch_ends_by_a_signal() {
 #[test]
 fn a_watch_ends_when_nobody_reads_it() {
     let space = Space::new();
-    let mut command = space.locker(&["watch", "x"]);
-    let mut watch = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // Nothing changes hands: that the reader goes is all there is to notice.
-    let mut head =
-        Command::new("head").arg("-n1").stdin(watch.stdout.take().unwrap()).stdout(Stdio::piped()).spawn().unwrap();
-    assert!(head.wait().unwrap().success());
-    let output = watch.wait_with_output().unwrap();
-    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(141), &b""[..]));
+    let script = "\"$0\" watch x | head -n1; echo ${PIPESTATUS[0]}";
+    let ended = ended(space.command("bash", &["-c", script, LOCKER]));
+    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("free\n141\n", ""));
 }
 
 #[test]

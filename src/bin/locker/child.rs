@@ -46,17 +46,20 @@ impl Child {
 
     /// Waits for the next thing that happens to it. Cancel safe.
     pub(crate) async fn next(&mut self) -> io::Result<Event> {
+        // Not reaped here: see above.
+        let look = WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         loop {
-            // Not reaped here: see above.
-            let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-            if waitid(WaitId::Pid(self.group), ended)?.is_some() {
-                return Ok(Event::Ended);
+            match waitid(WaitId::Pid(self.group), look)? {
+                None => drop(self.changed.recv().await),
+                Some(status) => match status.stopping_signal() {
+                    None => return Ok(Event::Ended),
+                    Some(signal) => {
+                        // Takes the news, so that it is told once. If the child has ended since, there is none.
+                        let _ = waitid(WaitId::Pid(self.group), WaitIdOptions::STOPPED | WaitIdOptions::NOHANG);
+                        return Ok(Event::Stopped(signal));
+                    }
+                },
             }
-            let stopped = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
-            if let Some(status) = waitid(WaitId::Pid(self.group), stopped)? {
-                return Ok(Event::Stopped(status.stopping_signal().unwrap_or(Signal::STOP.as_raw())));
-            }
-            self.changed.recv().await;
         }
     }
 

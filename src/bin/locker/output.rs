@@ -32,7 +32,7 @@ pub(crate) fn say(message: impl Display) {
 /// Returns when whoever read our output is gone; never if the output is no pipe.
 pub(crate) async fn abandoned() -> Failure {
     // Opened anew: what makes it fit to be waited for must not change it for others.
-    if let Ok(stdout) = pipe::OpenOptions::new().open_sender("/dev/stdout")
+    if let Ok(stdout) = pipe::OpenOptions::new().open_sender("/proc/self/fd/1")
         && stdout.ready(Interest::ERROR).await.is_ok()
     {
         return unread();
