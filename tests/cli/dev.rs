@@ -10,6 +10,7 @@ use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tempfile::TempDir;
 
 fn dev(arguments: &[&str]) -> Command {
     let mut command = program(LOCKER);
@@ -171,12 +172,18 @@ fn no_etcd() {
     }
 }
 
+/// A program in a directory of its own.
+fn script(text: &str) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("etcd");
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    (directory, path)
+}
+
 #[test]
 fn an_etcd_that_does_not_start_is_shown() {
-    let directory = tempfile::tempdir().unwrap();
-    let etcd = directory.path().join("etcd");
-    fs::write(&etcd, "#!/bin/sh\necho this is why >&2\nexit 1\n").unwrap();
-    fs::set_permissions(&etcd, fs::Permissions::from_mode(0o755)).unwrap();
+    let (_directory, etcd) = script("#!/bin/sh\necho this is why >&2\nexit 1\n");
     let mut command = dev(&["true"]);
     command.env("LOCKER_ETCD", &etcd);
     let outcome = ended(command);
@@ -188,6 +195,18 @@ fn an_etcd_that_does_not_start_is_shown() {
     let outcome = ended(command);
     assert_eq!(outcome.code, 69);
     assert!(outcome.stderr.starts_with("locker: LOCKER_ETCD=/nonexistent/etcd: "), "{}", outcome.stderr);
+}
+
+#[test]
+fn a_port_that_somebody_took_meanwhile_is_no_failure() {
+    let text = "#!/bin/sh\n[ -e \"$0.tried\" ] && exec \"$REAL\" \"$@\"\n\
+                : >\"$0.tried\"\necho 'listen tcp 127.0.0.1:1: bind: address already in use' >&2\nexit 1\n";
+    let (_directory, etcd) = script(text);
+    let mut command = dev(&["true"]);
+    command.env("REAL", std::env::var("LOCKER_ETCD").unwrap_or_else(|_| "etcd".into())).env("LOCKER_ETCD", &etcd);
+    let ended = ended(command);
+    assert_eq!((ended.code, ended.stderr.as_str()), (0, ""));
+    assert!(etcd.with_extension("tried").exists());
 }
 
 #[test]
