@@ -22,8 +22,9 @@ valgrind=${LOCKER_VALGRIND:-valgrind}
 # A directory of this run, so that two may go on at once.
 mkdir -p "$root/target/c"
 out=$(mktemp -d "$root/target/c/run.XXXXXX") || exit 2
+child=
 trap 'rm -rf "$out"' EXIT
-trap 'exit 130' INT TERM
+trap '[ -z "$child" ] || kill "$child" && wait "$child"; exit 130' HUP INT TERM
 ln -s "$library" "$out/liblocker.so"
 ln -s "$library" "$out/liblocker.so.1"
 export LD_LIBRARY_PATH="$out"
@@ -44,11 +45,16 @@ run() {
   label=$1 name=$2
   shift 2
   begin=$(date +%s)
-  if "$@" >"$out/output.txt" 2>&1; then
+  # Waited for in a way that a signal can interrupt.
+  "$@" >"$out/output.txt" 2>&1 &
+  child=$!
+  code=0
+  wait "$child" || code=$?
+  child=
+  if [ "$code" -eq 0 ]; then
     passed=$((passed + 1))
     echo "ok    $name ($label, $(($(date +%s) - begin)) s)"
   else
-    code=$?
     failed=$((failed + 1))
     sed 's/^/      /' "$out/output.txt"
     echo "FAIL  $name ($label, exit $code)"

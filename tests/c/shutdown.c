@@ -2,7 +2,7 @@
 #include "test.h"
 
 static locker_client client;
-static count freed = COUNT, held = COUNT;
+static count freed = COUNT, held = COUNT, seen = COUNT;
 
 static void on_change(void *user_data, locker_guard guard, locker_state state, const locker_error *error) {
   (void)user_data, (void)guard, (void)error;
@@ -11,6 +11,7 @@ static void on_change(void *user_data, locker_guard guard, locker_state state, c
 
 static void on_event(void *user_data, const locker_info *info, const locker_error *error) {
   (void)user_data, (void)info, (void)error;
+  count_up(&seen);
 }
 
 static void on_log(void *user_data, int32_t level, const char *message) {
@@ -24,7 +25,7 @@ static void *wait_for_it(void *guard) {
 }
 
 static void everything_ends(void) {
-  int before = counted(&freed);
+  int before = counted(&freed), held_before = counted(&held), seen_before = counted(&seen);
   locker_set_log(4, on_log, &freed, count_free);
   client = connected();
   locker_client second = connected();
@@ -38,6 +39,9 @@ static void everything_ends(void) {
   OK(locker_lock_start(second, "x", &lock, &waits, &error));
   OK(locker_watch(second, "x", &watch, &watcher, &error));
   pthread_t waiter = thread(wait_for_it, &waits);
+  /* Once it has called a thread has its name. */
+  await(&held, held_before + 1);
+  await(&seen, seen_before + 1);
   CHECK(threads("locker") == 1 && threads("locker-call") == 2);
   locker_shutdown(0);
   pthread_join(waiter, NULL);
