@@ -18,18 +18,24 @@
  *            give LOCKER_BAD_HANDLE, never undefined behaviour.
  * MEMORY     Nothing here is freed by the caller. The library copies what it is given and writes
  *            only to what it is pointed at. `out` is written only on LOCKER_OK; `error` may be NULL.
- * THREADS    Every function may be called by any thread at any time. A guard belongs to no thread:
- *            one may lock and another unlock. Ending a handle wakes those who wait on it.
+ * THREADS    Every function may be called by any thread at any time, but not by a signal handler. A
+ *            guard belongs to no thread: one may lock and another unlock. Ending a handle wakes those
+ *            who wait in locker_lock, locker_wait and locker_watch_next.
  * WAITING    `timeout_ms` in milliseconds. 0: for ever where one waits for other people (locker_lock,
- *            locker_wait, locker_watch_next), the client's timeout_ms where one waits for etcd.
- *            LOCKER_NO_WAIT: not at all; the work goes on behind the call.
+ *            locker_wait, locker_watch_next), the client's timeout_ms where one waits for etcd, which
+ *            is never waited for longer than that. LOCKER_NO_WAIT: not at all; the work goes on behind
+ *            the call. More than a hundred years and less than LOCKER_NO_WAIT are LOCKER_INVALID.
  * CALLBACKS  Run on a thread of the library with signals blocked, one at a time for each client, in
- *            order. A slow one delays other callbacks and nothing else: the lease is kept alive. It
- *            must not throw. In a callback a call that would wait gives LOCKER_BAD_CONTEXT:
+ *            order. A slow one delays other callbacks, and the calls that wait for those to be over
+ *            (locker_unlock, locker_unwatch, locker_disconnect, a locker_lock that fails) up to their
+ *            limit, and nothing else: the lease is kept alive. It must not throw. A child process that
+ *            it starts inherits the blocked signals. In a callback a call that would wait gives LOCKER_BAD_CONTEXT:
  *            locker_connect, locker_lock, locker_get and locker_watch always would, the others do not
  *            with LOCKER_NO_WAIT.
  * FORK       A child has no threads of the library: there, all calls give LOCKER_BAD_CONTEXT. Fork
- *            before the first locker_connect, or after locker_shutdown, and the child has its own.
+ *            before the first locker_connect, or after a locker_shutdown that waited and was in time,
+ *            and the child has its own.
+ * EXIT       A process that ends without locker_disconnect keeps its locks until their lease ends.
  * VERSIONS   Within one LOCKER_ABI: no function goes or changes; options only grow at the end;
  *            codes may be added, so test for LOCKER_OK first and keep a default.
  */
@@ -238,7 +244,8 @@ typedef struct locker_lock_options {
 } locker_lock_options;
 
 // Called when a lock changes hands. Exactly one of `info` and `error` is not NULL;
-// an error is the last call. Both live only until the callback returns.
+// an error is the last call. Both live only until the callback returns. One that is slow
+// misses older states (64 are kept), never the last.
 typedef void (*locker_event_fn)(void *user_data,
                                 const struct locker_info *info,
                                 const struct locker_error *error);
@@ -303,7 +310,8 @@ locker_code locker_get(struct locker_client client,
 // Acquires the lock `name`, first come first served. End the guard with locker_unlock.
 // Two guards for one name exclude each other, also within one client and one thread.
 // If it fails nothing is held, its place in the queue is given up behind the call, and on_change has been
-// called for the last time.
+// called for the last time; unless callbacks of the client are so slow that this was not so within its
+// timeout_ms: what user_data points to has to live until free_user_data.
 locker_code locker_lock(struct locker_client client,
                         const char *name,
                         const struct locker_lock_options *options,

@@ -77,7 +77,7 @@ inline const std::error_category &category() noexcept {
       }
     }
   };
-  static const locker_category instance;
+  static const auto &instance = *new locker_category; // never destroyed: a static client may outlive all others
   return instance;
 }
 
@@ -166,7 +166,7 @@ private:
     using namespace std::chrono;
     if (!(d >= d.zero())) throw error(errc::invalid, "timeout is negative");
     if (d == d.zero()) return LOCKER_NO_WAIT;
-    if (duration<double>(d) >= duration<double>(nanoseconds::max())) return 0;
+    if (duration<double>(d) >= duration<double>(hours(24 * 365 * 100))) return 0; // as good as for ever
     return ceil<milliseconds>(d).count();
   }
   std::int64_t ms_ = 0;
@@ -425,6 +425,7 @@ class mutex {
 public:
   explicit mutex(const client &client, std::string name, lock_options options = {})
       : client_(client), name_(std::move(name)), options_(std::move(options)) {}
+  explicit mutex(client &&, std::string, lock_options = {}) = delete; // it would outlive its client
   mutex(const mutex &) = delete;
   mutex &operator=(const mutex &) = delete;
 
@@ -435,7 +436,8 @@ public:
     return keep(client_.try_lock_for(name_, timeout, options_));
   }
   template <class Clock, class Duration> bool try_lock_until(const std::chrono::time_point<Clock, Duration> &time) {
-    return try_lock_for(time - Clock::now());
+    const auto now = Clock::now();
+    return time > now ? try_lock_for(time - now) : try_lock();
   }
   /// Unlocks without waiting for etcd to confirm. It cannot tell that the lock was lost meanwhile: ask guard()
   /// before, or use client::lock.

@@ -25,6 +25,7 @@ async fn arguments_of_connect() {
         (Client::connect(" , "), "endpoints is empty"),
         (Client::connect("ftp://x:1"), "endpoints: ftp://x:1: its scheme is neither http nor https"),
         (Client::connect("http://"), "endpoints: http://"),
+        (Client::connect("http://bob:secret@x:1"), "endpoints: a user and a password do not belong there"),
         (Client::connect("http://a b:1"), "endpoints: http://a b:1"),
         (good().ttl(Duration::from_millis(1999)), "ttl is too short: 1.999s of at least 2s"),
         (good().ttl(Duration::MAX), "ttl is too long"),

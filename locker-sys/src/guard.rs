@@ -10,7 +10,7 @@ use crate::handle::Table;
 use crate::limit::Limit;
 use crate::thread::Latch;
 use crate::types::*;
-use locker_core::Lock;
+use locker_core::{ErrorKind, Lock};
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
@@ -21,7 +21,8 @@ static GUARDS: Table<Guard> = Table::new("guard");
 /// Acquires the lock `name`, first come first served. End the guard with locker_unlock.
 /// Two guards for one name exclude each other, also within one client and one thread.
 /// If it fails nothing is held, its place in the queue is given up behind the call, and on_change has been
-/// called for the last time.
+/// called for the last time; unless callbacks of the client are so slow that this was not so within its
+/// timeout_ms: what user_data points to has to live until free_user_data.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn locker_lock(
     client: locker_client,
@@ -148,7 +149,7 @@ impl Guard {
     ) -> Result<(locker_guard, Arc<Guard>), Fail> {
         let client = CLIENTS.get(client.id)?;
         let lock = with_options(client.core.lock(name), &options)?;
-        let core = client.runtime.enter(|| lock.start())?;
+        let core = lock.start()?;
         let line = match options.fields.on_change {
             None => None,
             on_change => Some(client.line(Callback::new(on_change, options.user_data))?),
@@ -168,10 +169,12 @@ impl Guard {
 
     fn unlock(self: Arc<Self>, limit: Limit) -> Result<(), Fail> {
         let deadline = limit.deadline(self.client.core.timeout());
+        // Of a loss that is known there is nothing to wait for.
+        let lost = self.core.check().err().filter(|error| error.kind() == ErrorKind::Lost);
         let guard = self.clone();
         let unlocked = self.client.runtime.confirm(limit, async move { guard.core.unlock().await });
         let told = self.told.as_ref().map_or(Ok(()), |told| quiet(told, limit, deadline));
-        unlocked.and(told)
+        lost.map_or(unlocked, |error| Err(error.into())).and(told)
     }
 
     /// Spends the handle of a guard that has failed and that nobody was given.

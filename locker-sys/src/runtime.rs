@@ -67,12 +67,6 @@ impl Runtime {
         }))
     }
 
-    /// Runs what the core wants to have called within a runtime.
-    pub(crate) fn enter<T>(&self, body: impl FnOnce() -> T) -> T {
-        let _entered = self.handle.enter();
-        body()
-    }
-
     /// Has `future` run to its end; nobody waits for it.
     pub(crate) fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
         self.handle.spawn(future)

@@ -64,6 +64,10 @@ impl Endpoint {
             _ if tls => format!("https://{url}"),
             _ => format!("http://{url}"),
         };
+        if url.contains('@') {
+            // Not said which: it may hold a password.
+            return Err(Error::invalid("endpoints: a user and a password do not belong there but into options"));
+        }
         if tls && url.starts_with("http://") {
             return Err(invalid(&url, "TLS files were given for an endpoint without TLS: write https://"));
         }

@@ -105,6 +105,31 @@ def test_cancelling_leaves_the_queue(run: Run, etcd: Etcd) -> None:
     run(main)
 
 
+def test_a_grant_at_hand_when_its_task_is_cancelled_is_given_back(run: Run, etcd: Etcd) -> None:
+    """At once, though the outcome of the task is kept: not when garbage is collected."""
+
+    async def main(client: aio.Client) -> None:
+        for turns in range(8):
+            holder = await client.lock("a")
+            task = asyncio.create_task(client.lock("a"))
+            await asyncio.to_thread(etcd.wait_for_keys, 2)
+            await holder.unlock()
+            etcd.wait_for_keys(1)  # The loop stands still while the grant comes.
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            (outcome,) = await asyncio.gather(task, return_exceptions=True)
+            if not isinstance(outcome, BaseException):
+                await outcome.unlock()
+            await asyncio.to_thread(etcd.wait_for_keys, 0)
+
+    gc.disable()
+    try:
+        run(main)
+    finally:
+        gc.enable()
+
+
 def test_a_thousand_random_timeouts_leave_nothing(run: Run, etcd: Etcd) -> None:
     """Some get the lock, some do not, and some get it in the very instant in which they give up."""
     holding = 0

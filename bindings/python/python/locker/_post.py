@@ -43,6 +43,8 @@ class _Post:
             raise
         finally:
             task.cancel()  # Nobody waits for it any more. It does nothing to one that has ended.
+            # The traceback of a CancelledError keeps this frame, and that would keep a guard held.
+            del future
 
 
 _posts: dict[asyncio.AbstractEventLoop, _Post] = {}
