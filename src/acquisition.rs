@@ -10,14 +10,16 @@ use crate::queue::{Entered, Lapse, Place, Queue};
 use crate::store::Deleted;
 use crate::{Change, Error, ErrorKind, Result, State};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
 
 /// However short the wait for other holders may be, etcd itself is given this long to answer.
 const LEAST_PATIENCE: Duration = Duration::from_secs(1);
+/// The pause before somebody who has lost his place tries again to enter, when etcd does not take him.
+const PAUSE: Duration = Duration::from_millis(250);
 /// As good as for ever.
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
@@ -43,6 +45,8 @@ pub(crate) struct Acquisition {
     finished: watch::Sender<Option<Result<()>>>,
     /// Who is in the way, as far as known.
     holder: Mutex<Option<Info>>,
+    /// Why etcd has not confirmed that its place in the queue was given up.
+    unconfirmed: OnceLock<Error>,
 }
 
 #[derive(Clone, Debug)]
@@ -79,8 +83,9 @@ impl Acquisition {
             stop: watch::Sender::new(false),
             finished: watch::Sender::new(None),
             holder: Mutex::new(None),
+            unconfirmed: OnceLock::new(),
         });
-        runtime.spawn(acquisition.clone().live());
+        runtime.spawn(acquisition.clone().live(Abandoned(acquisition.clone())));
         acquisition
     }
 
@@ -123,7 +128,7 @@ impl Acquisition {
         result.clone().expect("waited for")
     }
 
-    async fn live(self: Arc<Self>) {
+    async fn live(self: Arc<Self>, _abandoned: Abandoned) {
         let result = match self.acquire().await {
             Some(place) => self.hold(place).await,
             None => self.end_of_wait(),
@@ -131,11 +136,18 @@ impl Acquisition {
         self.finished.send_replace(Some(result));
     }
 
-    /// What `unlock` says of a wait that has ended: that nothing is held, which is what it is for.
+    /// What `unlock` says of a wait that has ended: that nothing is held, nor a place in the queue.
     fn end_of_wait(&self) -> Result<()> {
         match &*self.phase.borrow() {
             Phase::Ended(Some(why)) if why.kind() == ErrorKind::Cancelled => Err(why.clone()),
-            _ => Ok(()),
+            _ => self.unconfirmed.get().map_or(Ok(()), |error| Err(error.clone())),
+        }
+    }
+
+    /// Gives up a place that does not hold.
+    async fn withdraw(&self, place: &Place) {
+        if let Err(error) = self.queue.leave(place).await {
+            let _ = self.unconfirmed.set(error);
         }
     }
 
@@ -172,7 +184,7 @@ impl Acquisition {
                     self.end(why);
                     // It may still have come to a place.
                     if let Ok(Entered::First(place) | Entered::Behind(place, _)) = entering.await {
-                        let _ = self.queue.leave(&place).await;
+                        self.withdraw(&place).await;
                     }
                     return None;
                 }
@@ -188,7 +200,15 @@ impl Acquisition {
                     self.end(Some(self.timed_out()));
                     return None;
                 }
-                Err(error) if had_place && error.kind() == ErrorKind::Unavailable => (),
+                Err(error) if had_place && error.kind() == ErrorKind::Unavailable => {
+                    tokio::select! {
+                        () = sleep(PAUSE) => (),
+                        why = self.interruption(true) => {
+                            self.end(why);
+                            return None;
+                        }
+                    }
+                }
                 Err(error) => {
                     self.end(Some(error));
                     return None;
@@ -203,9 +223,16 @@ impl Acquisition {
         loop {
             let lease = self.queue.lease(by).await?;
             match self.queue.enter(&lease, self.request.record.encode(), only_if_free, by).await {
+                // The answer took longer than the lease lasts: that place holds nothing.
+                Ok(Entered::First(_)) if lease.ended().is_some() && Instant::now() < by => (),
                 Ok(entered) => return Ok(entered),
                 Err(Lapse::Failed(error)) => return Err(error),
-                Err(Lapse::Gone(error)) if Instant::now() >= by => return Err(error),
+                Err(Lapse::Gone(error)) if Instant::now() >= by => {
+                    return Err(match error.kind() {
+                        ErrorKind::Lost => Error::new(ErrorKind::Unavailable, format!("etcd is unavailable: {error}")),
+                        _ => error,
+                    });
+                }
                 Err(Lapse::Gone(_)) => (),
             }
         }
@@ -222,7 +249,7 @@ impl Acquisition {
             why = self.interruption(true) => why,
         };
         self.end(why);
-        let _ = self.queue.leave(place).await;
+        self.withdraw(place).await;
         None
     }
 
@@ -359,5 +386,18 @@ impl Acquisition {
 
     pub(crate) fn unlocked(&self) -> Error {
         Error::new(ErrorKind::Cancelled, format!("{:?} was unlocked", self.name()))
+    }
+}
+
+/// Ends an acquisition whose task is dropped (its runtime went) or panics.
+struct Abandoned(Arc<Acquisition>);
+
+impl Drop for Abandoned {
+    fn drop(&mut self) {
+        if self.0.finished.borrow().is_none() {
+            let error = Error::new(ErrorKind::Cancelled, "the runtime of the client is gone");
+            self.0.end(Some(error.clone()));
+            self.0.finished.send_replace(Some(Err(error)));
+        }
     }
 }

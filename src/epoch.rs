@@ -7,9 +7,10 @@
 //! doubt had succeeded before.
 
 use crate::store::{Fault, Op, Store, Txn};
+use crate::{Error, ErrorKind};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// The pause before a write in doubt is tried again.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -47,7 +48,12 @@ impl Epoch {
     ///
     /// Any later value that we know of has been committed, and so does it: of many enters in doubt at once, one writes.
     pub(crate) async fn fence(&self, store: &dyn Store, epoch: i64, by: Instant) -> Result<(), Fault> {
-        let _one_at_a_time = self.writing.lock().await;
+        let Ok(_one_at_a_time) = timeout_at(by, self.writing.lock()).await else {
+            return Err(Fault::NotDone(Error::new(
+                ErrorKind::Unavailable,
+                "etcd is unavailable: it confirms no epoch",
+            )));
+        };
         while self.value() <= epoch {
             let write = Op::Put { key: self.key.clone(), value: Vec::new(), lease: self.lease };
             match store.txn(Txn { then: vec![write], ..Txn::default() }, by).await {

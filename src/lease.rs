@@ -19,6 +19,8 @@ const LEAST_MARGIN: Duration = Duration::from_millis(500);
 /// The pause between two beats of which the first failed.
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// How often the clock is looked at: timers stand still while the machine sleeps, and the clock does not.
+const GLANCE: Duration = Duration::from_millis(500);
 /// How often it is checked that etcd still has all keys that hold locks.
 const LIST_KEYS: Duration = Duration::from_secs(5);
 
@@ -205,9 +207,9 @@ impl Lease {
             }
             if remaining < self.risk() {
                 self.tell_risk();
-                sleep(remaining).await;
+                sleep(remaining.min(GLANCE)).await;
             } else {
-                sleep(remaining - self.risk() + Duration::from_millis(1)).await;
+                sleep((remaining - self.risk() + Duration::from_millis(1)).min(GLANCE)).await;
             }
         }
     }
@@ -352,7 +354,12 @@ impl Leases {
         debug!(lease = id, ?ttl, "lease granted");
         self.runtime.spawn(lease.clone().keep(self.store.clone()));
         if let Err(fault) = lease.epoch.fence(&*self.store, 0, by).await {
-            let error = fault.into_error();
+            let error = match fault {
+                Fault::LeaseGone => {
+                    Error::new(ErrorKind::Unavailable, "etcd is unavailable: the lease ended while it was made")
+                }
+                fault => fault.into_error(),
+            };
             lease.end(error.clone());
             self.abandon(id);
             return Err(error);

@@ -16,8 +16,9 @@ use tokio::time::{Instant, sleep};
 
 /// How old a hold is before its key is watched: most are over by then.
 const WATCH_AFTER: Duration = Duration::from_millis(100);
-/// The pause before something that failed is tried again.
+/// The pause before something that failed is tried again; behind, where nobody waits, it grows.
 const PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A place in a queue: a key of ours that has been there.
 #[derive(Clone, Debug)]
@@ -292,19 +293,26 @@ impl Queue {
 
     /// Takes a key out behind, until etcd has confirmed it or the lease has ended and the key with it. An enter of it
     /// that carried the epoch `in_doubt` is fenced off first, or it could come after the delete.
+    ///
+    /// It keeps no client: when the last one goes, the lease ends.
     fn forget(&self, lease: Arc<Lease>, key: String, in_doubt: Option<i64>) {
-        let context = self.context.clone();
+        let (store, timeout) = (self.context.store.clone(), self.context.timeout);
         self.context.runtime.spawn(async move {
             let take_out = async {
+                let mut pause = PAUSE;
                 loop {
+                    let by = Instant::now() + timeout;
                     let fenced = match in_doubt {
-                        Some(epoch) => lease.epoch.fence(&*context.store, epoch, context.by()).await,
+                        Some(epoch) => lease.epoch.fence(&*store, epoch, by).await,
                         None => Ok(()),
                     };
-                    if fenced.is_ok() && context.store.delete(key.clone(), context.by()).await.is_ok() {
+                    // Even if the fence was refused, what is there now can go: an etcd without space takes no put.
+                    let gone = store.delete(key.clone(), by).await;
+                    if fenced.is_ok() && gone.is_ok() {
                         return;
                     }
-                    sleep(PAUSE).await;
+                    sleep(pause).await;
+                    pause = LONGEST_PAUSE.min(pause * 2);
                 }
             };
             tokio::select! {

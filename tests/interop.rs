@@ -6,7 +6,7 @@ mod common;
 use common::{Etcd, PATIENCE, eventually};
 use locker::{Client, Mode, State};
 use std::io::{BufRead, BufReader};
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -15,16 +15,22 @@ async fn client(etcd: &Etcd) -> Client {
 }
 
 /// An etcdctl that is ended with the test.
-struct Ctl(Child);
+struct Ctl {
+    process: Child,
+    output: Option<BufReader<ChildStdout>>,
+}
 
 impl Ctl {
     fn start(etcd: &Etcd, arguments: &[&str]) -> Self {
-        Ctl(etcd.ctl_command(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap())
+        let mut command = etcd.ctl_command(arguments);
+        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let output = process.stdout.take().map(BufReader::new);
+        Ctl { process, output }
     }
 
     /// Its next line of output.
     async fn line(&mut self) -> String {
-        let mut output = BufReader::new(self.0.stdout.take().unwrap());
+        let mut output = self.output.take().unwrap();
         let (line, output) = tokio::task::spawn_blocking(move || {
             let mut line = String::new();
             output.read_line(&mut line).unwrap();
@@ -32,20 +38,20 @@ impl Ctl {
         })
         .await
         .unwrap();
-        self.0.stdout = Some(output.into_inner());
+        self.output = Some(output);
         line.trim().to_string()
     }
 
     fn terminate(&self) {
-        rustix::process::kill_process(rustix::process::Pid::from_child(&self.0), rustix::process::Signal::TERM)
+        rustix::process::kill_process(rustix::process::Pid::from_child(&self.process), rustix::process::Signal::TERM)
             .unwrap();
     }
 }
 
 impl Drop for Ctl {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -57,7 +63,7 @@ async fn etcdctl_waits_for_us() {
     let mut ctl = Ctl::start(&etcd, &["lock", "x", "echo", "inside"]);
     eventually("etcdctl is in the queue", async || client.get("x").await.unwrap().waiters == 1).await;
     assert_eq!(client.get("x").await.unwrap().token, guard.token());
-    assert!(ctl.0.try_wait().unwrap().is_none());
+    assert!(ctl.process.try_wait().unwrap().is_none());
     guard.unlock().await.unwrap();
     assert_eq!(timeout(PATIENCE, ctl.line()).await.unwrap(), "inside");
 }

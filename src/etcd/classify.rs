@@ -75,8 +75,11 @@ fn judge(status: &Status) -> (Verdict, ErrorKind) {
         };
     }
     if status.source().is_some() {
-        // Cut while under way. A server that wants a client certificate says so only after the handshake.
-        return match chain(status).contains("received fatal alert") {
+        // Cut while under way. A server that wants a client certificate says so only after the handshake; any other
+        // alert may come when the request has been done.
+        let why = chain(status);
+        let is_refusal = ["Certificate", "UnknownCA", "AccessDenied"].iter().any(|alert| why.contains(alert));
+        return match is_refusal && why.contains("received fatal alert") {
             true => (Verdict::Refused, ErrorKind::Denied),
             false => (Verdict::Doubt, ErrorKind::Unavailable),
         };
@@ -94,7 +97,9 @@ fn judge(status: &Status) -> (Verdict, ErrorKind) {
         Code::OutOfRange if says("compacted") => (Verdict::Compacted, ErrorKind::Internal),
         Code::Unavailable if says("no leader") => (Verdict::NotDone, ErrorKind::Unavailable),
         Code::ResourceExhausted if says("database space exceeded") => (Verdict::Refused, ErrorKind::Unavailable),
-        Code::ResourceExhausted => (Verdict::NotDone, ErrorKind::Unavailable),
+        Code::ResourceExhausted if says("too many requests") => (Verdict::NotDone, ErrorKind::Unavailable),
+        // An answer that is too large comes after the deed.
+        Code::OutOfRange if says("message length too large") => (Verdict::Doubt, ErrorKind::Unavailable),
         Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange | Code::Unimplemented => {
             (Verdict::Refused, ErrorKind::Internal)
         }
@@ -144,6 +149,8 @@ mod tests {
             (Code::Unknown, "context canceled", (Doubt, Unavailable)),
             (Code::Cancelled, "Timeout expired", (Doubt, Unavailable)),
             (Code::ResourceExhausted, "etcdserver: too many requests", (NotDone, Unavailable)),
+            (Code::ResourceExhausted, "grpc: received message larger than max", (Doubt, Unavailable)),
+            (Code::OutOfRange, "Error, decoded message length too large: found 9", (Doubt, Unavailable)),
             (Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded", (Refused, Unavailable)),
             (Code::Unauthenticated, "etcdserver: invalid auth token", (TokenStale, Denied)),
             (Code::InvalidArgument, "etcdserver: user name is empty", (TokenStale, Denied)),

@@ -16,13 +16,15 @@ pub(super) struct Beats {
     cluster: Cluster,
     lease: i64,
     open: Option<(Arc<Endpoint>, BeatStream)>,
+    /// How many in a row have failed: a cluster that is merely slow is waited for.
+    failed: usize,
 }
 
 type BeatStream = (LeaseKeeper, LeaseKeepAliveStream);
 
 impl Beats {
     pub(super) fn new(cluster: Cluster, lease: i64) -> Self {
-        Beats { cluster, lease, open: None }
+        Beats { cluster, lease, open: None, failed: 0 }
     }
 
     async fn beat_once(&mut self, by: Instant) -> Result<(), Fault> {
@@ -30,11 +32,13 @@ impl Beats {
             Some((endpoint, stream)) => (endpoint, Some(stream)),
             None => (self.cluster.choose(), None),
         };
-        let limit = by.min(Instant::now() + self.cluster.patience(&endpoint, 0));
+        let limit = by.min(Instant::now() + self.cluster.patience(&endpoint, self.failed));
         let lease = self.lease;
+        self.failed += 1;
         let beat = |_, stubs| beat(lease, stubs, stream);
         match self.cluster.attempt(&endpoint, limit, beat).await {
             Ok(stream) => {
+                self.failed = 0;
                 self.open = Some((endpoint, stream));
                 Ok(())
             }

@@ -112,7 +112,10 @@ async fn once(
     let held = match timeout(patience, guard.wait(None)).await {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {
-            assert!(error.kind() != ErrorKind::Internal && error.kind() != ErrorKind::Invalid, "{error:?}");
+            let expected = [ErrorKind::Timeout, ErrorKind::Unavailable, ErrorKind::Lost];
+            assert!(expected.contains(&error.kind()), "{error:?}");
+            let was_held = has_been_held(&guard).await;
+            assert!(was_held || error.kind() != ErrorKind::Lost, "never held, and yet: {error:?}");
             false
         }
         Err(_) => false,
@@ -123,6 +126,14 @@ async fn once(
         if world.number(0..2) == 0 {
             let _ = guard.unlock().await;
         }
+    }
+    held
+}
+
+async fn has_been_held(guard: &Guard) -> bool {
+    let mut held = false;
+    while let Some(change) = guard.changed().await {
+        held |= change.state.held();
     }
     held
 }
@@ -212,4 +223,18 @@ fn inspector(register: Arc<Mutex<Register>>) -> Box<dyn FnMut(&Etcd) + Send> {
             *highest = token;
         }
     })
+}
+
+/// The machine sleeps for an hour, and there is no network when it wakes: its clock has gone on, its timers have not.
+pub(super) async fn sleep_of_the_machine() {
+    let world = World::new(1);
+    world.stormy.store(false, Ordering::Relaxed);
+    let peer = peer(&world);
+    let guard = Lock::new(peer.context.clone(), "a".into()).await.unwrap();
+    peer.connection.cut.store(true, Ordering::Relaxed);
+    peer.clock.jump(Duration::from_secs(3600));
+    let woken = Instant::now();
+    assert!(!guard.held());
+    assert_eq!(guard.lost().await.kind(), ErrorKind::Lost);
+    assert!(woken.elapsed() <= Duration::from_secs(1), "told only after {:?}", woken.elapsed());
 }

@@ -11,15 +11,15 @@ mod agents;
 mod etcd;
 mod network;
 
-use agents::run;
+use agents::{run, sleep_of_the_machine};
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }
 
-fn simulate(seed: u64) {
+fn simulate(history: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    runtime.block_on(run(seed));
+    runtime.block_on(history);
 }
 
 #[test]
@@ -29,9 +29,14 @@ fn whatever_the_network_does_never_two_hold_and_nothing_is_left() {
         None => 0..number("LOCKER_SEEDS").unwrap_or(200),
     };
     for seed in seeds {
-        if let Err(panic) = std::panic::catch_unwind(|| simulate(seed)) {
+        if let Err(panic) = std::panic::catch_unwind(|| simulate(run(seed))) {
             eprintln!("that was seed {seed}: LOCKER_SEED={seed} cargo test --lib sim");
             std::panic::resume_unwind(panic);
         }
     }
+}
+
+#[test]
+fn a_loss_in_the_sleep_of_the_machine_is_told_soon_after() {
+    simulate(sleep_of_the_machine());
 }

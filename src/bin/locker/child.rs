@@ -1,5 +1,6 @@
 //! A child process and its process group.
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -38,10 +39,10 @@ impl Child {
         self.group
     }
 
-    /// Signals the whole group.
-    pub(crate) fn signal(&self, signal: Signal) {
-        // It can only fail because nobody is left.
-        let _ = kill_process_group(self.group, signal);
+    /// Signals the whole group. False if we may not: it has changed to another user.
+    pub(crate) fn signal(&self, signal: Signal) -> bool {
+        // Else it can only fail because nobody is left.
+        kill_process_group(self.group, signal) != Err(Errno::PERM)
     }
 
     /// Waits for the next thing that happens to it. Cancel safe.

@@ -46,7 +46,7 @@ async fn accompany(mut etcd: Etcd, mut signals: Signals, command: Vec<OsString>)
                     job.resume();
                 }
             },
-            signal = signals.next() => job.signal(signal),
+            signal = signals.next() => drop(job.signal(signal)),
             ended = etcd.ended(), if etcd_ended.is_none() => {
                 etcd_ended = Some(ended);
                 job.signal(Signal::TERM);

@@ -46,7 +46,7 @@ impl<'a> Hold<'a> {
                     Event::Ended => break,
                     Event::Suspended => self.suspend().await,
                 },
-                signal = signals.next() => self.job.signal(signal),
+                signal = signals.next() => drop(self.job.signal(signal)),
                 () = due(self.stop) => self.kill(),
                 change = self.guard.changed(), if more => match change {
                     Some(change) => self.consider(&change),
@@ -80,8 +80,11 @@ impl<'a> Hold<'a> {
         if self.stop.is_some() {
             return;
         }
-        output::say(format_args!("{}: {why}; the command is stopped", self.guard.name()));
-        self.job.signal(Signal::TERM);
+        let outcome = match self.job.signal(Signal::TERM) {
+            true => "the command is stopped",
+            false => "the command runs as another user and cannot be stopped",
+        };
+        output::say(format_args!("{}: {why}; {outcome}", self.guard.name()));
         let at = Instant::now();
         self.stop = Some(Stop { at, kill_at: self.kill_at(at), killed: false });
     }
@@ -101,6 +104,7 @@ impl<'a> Hold<'a> {
     async fn suspend(&mut self) {
         let left = format_duration(Duration::from_secs(self.guard.remaining().as_secs()));
         output::say(format_args!("{}: stopped; the lock is lost unless it goes on within {left}", self.guard.name()));
+        output::flush();
         self.job.suspend().await;
         match self.guard.check() {
             Ok(()) => self.job.resume(),

@@ -69,14 +69,15 @@ impl Job {
         self.child.group()
     }
 
-    /// Signals the child's whole group. If that asks it to end, it goes on to do so.
-    pub(crate) fn signal(&mut self, signal: Signal) {
-        self.child.signal(signal);
+    /// Signals the child's whole group. If that asks it to end, it goes on to do so. False if we may not.
+    pub(crate) fn signal(&mut self, signal: Signal) -> bool {
+        let permitted = self.child.signal(signal);
         self.to_stop |= signal == Signal::TSTP;
         self.to_end |= matches!(signal, Signal::TERM | Signal::HUP);
         if self.to_end && self.stopped {
             self.go_on();
         }
+        permitted
     }
 
     /// Waits for the next thing that happens to it. Cancel safe.

@@ -28,12 +28,14 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     panic::set_hook(Box::new(|bug| output::say(format_args!("a bug: {bug}"))));
     let ended = panic::catch_unwind(|| args::parse().and_then(start)).unwrap_or(Ok(exit::INTERNAL));
-    ExitCode::from(ended.unwrap_or_else(|failure| {
+    let code = ended.unwrap_or_else(|failure| {
         if let Some(message) = failure.message {
             output::say(message);
         }
         failure.code
-    }))
+    });
+    output::flush();
+    ExitCode::from(code)
 }
 
 fn start(cli: Cli) -> Result<Code, Failure> {

@@ -7,6 +7,10 @@ use rustix::process::Signal;
 use std::fmt::Display;
 use std::future::pending;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{LazyLock, mpsc};
+use std::thread;
+use std::time::Duration;
 use tokio::io::Interest;
 use tokio::net::unix::pipe;
 
@@ -25,9 +29,44 @@ pub(crate) fn line(line: &str) -> Result<(), Failure> {
 }
 
 /// Tells people something. That nobody may hear it is no failure.
+///
+/// It never waits: whoever does not read our messages, or holds the terminal with Ctrl-S, must not keep us from stopping
+/// a command whose lock is lost. A thread of its own writes them.
 pub(crate) fn say(message: impl Display) {
-    let _ = writeln!(io::stderr(), "locker: {message}");
+    SPOKEN.store(true, Ordering::Relaxed);
+    let _ = MESSAGES.send(Message::Line(format!("locker: {message}\n")));
 }
+
+/// Gives what was said a moment to be written: before we end, or stand still.
+pub(crate) fn flush() {
+    if !SPOKEN.load(Ordering::Relaxed) {
+        return;
+    }
+    let (done, written) = mpsc::channel();
+    let _ = MESSAGES.send(Message::Flush(done));
+    let _ = written.recv_timeout(Duration::from_secs(1));
+}
+
+static SPOKEN: AtomicBool = AtomicBool::new(false);
+
+enum Message {
+    Line(String),
+    Flush(mpsc::Sender<()>),
+}
+
+static MESSAGES: LazyLock<mpsc::Sender<Message>> = LazyLock::new(|| {
+    let (say, said) = mpsc::channel();
+    // Without a thread nothing can be said, and nothing else is amiss.
+    let _ = thread::Builder::new().name("messages".into()).spawn(move || {
+        for message in said {
+            match message {
+                Message::Line(line) => drop(io::stderr().write_all(line.as_bytes())),
+                Message::Flush(done) => drop(done.send(())),
+            }
+        }
+    });
+    say
+});
 
 /// Returns when whoever read our output is gone; never if the output is no pipe.
 pub(crate) async fn abandoned() -> Failure {
