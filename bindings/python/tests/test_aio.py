@@ -147,9 +147,11 @@ def test_a_thousand_random_timeouts_leave_nothing(run: Run, etcd: Etcd) -> None:
             return False
 
     async def main(client: aio.Client) -> None:
-        limits = [random.uniform(0, 1.5) for _ in range(1000)]
+        # On a slow machine none may get it in so short a time; a few therefore have patience.
+        limits = [random.uniform(0, 1.5) for _ in range(990)] + [DEADLINE] * 10
+        random.shuffle(limits)
         done = await asyncio.gather(*(contend(client, limit) for limit in limits))
-        assert 0 < sum(done) < 1000
+        assert 10 <= sum(done) < 1000
         await asyncio.to_thread(etcd.wait_for_keys, 0)
         async with client.lock("a", timeout=DEADLINE):
             pass
