@@ -3,6 +3,7 @@
 
 pub mod proxy;
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
@@ -56,7 +57,7 @@ impl Etcd {
 
     /// Stops all its threads as `kill -STOP` does, and waits until they stand.
     pub fn stop(&self) {
-        self.signal("STOP");
+        self.signal(Signal::STOP);
         let tasks = format!("/proc/{}/task", self.process.id());
         let stands = |task: std::fs::DirEntry| {
             let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
@@ -71,12 +72,11 @@ impl Etcd {
 
     /// Has it go on.
     pub fn go_on(&self) {
-        self.signal("CONT");
+        self.signal(Signal::CONT);
     }
 
-    fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.process.id().to_string()]).status().unwrap();
-        assert!(status.success());
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
     /// Runs etcdctl against it and gives what it prints.
