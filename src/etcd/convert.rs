@@ -28,13 +28,7 @@ fn op(op: &Op) -> etcd::TxnOp {
             let options = etcd::PutOptions::new().with_lease(*lease);
             etcd::TxnOp::put(key.as_str(), value.as_slice(), Some(options))
         }
-        Op::Range(range) => etcd::TxnOp::get(range.key_bytes(), Some(get_options(range))),
-    }
-}
-
-impl Range {
-    pub(crate) fn key_bytes(&self) -> &str {
-        self.keys.start()
+        Op::Range(range) => etcd::TxnOp::get(range.keys.start(), Some(get_options(range))),
     }
 }
 
