@@ -8,7 +8,7 @@ use crate::info::{Info, Record};
 use crate::lease::Status;
 use crate::queue::{Entered, Lapse, Place, Queue};
 use crate::store::Deleted;
-use crate::{Change, Error, ErrorKind, Result, State};
+use crate::{Change, Error, ErrorKind, Loss, Result, State};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
@@ -291,7 +291,8 @@ impl Acquisition {
         match self.queue.leave(place).await? {
             Deleted::Now | Deleted::Unclear => Ok(()),
             Deleted::Absent => {
-                Err(Error::new(ErrorKind::Lost, format!("{:?} was lost before it was unlocked", self.name())))
+                let message = format!("{:?} was lost before it was unlocked", self.name());
+                Err(Error::lost(Loss::KeyDeleted, message))
             }
         }
     }

@@ -3,14 +3,16 @@
 use crate::clock::Clock;
 use crate::info::Record;
 use crate::key::Keys;
-use crate::lease::Leases;
-use crate::store::Store;
-use crate::view::Views;
-use crate::{Error, ErrorKind, Result};
-use std::sync::Arc;
+use crate::history::History;
+use crate::leases::{Granted, Leases, Left};
+use crate::store::{Fault, Store};
+use crate::views::{Closed, Views};
+use crate::{Error, ErrorKind, Loss, Result};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
+use tracing::warn;
 
 /// A client's insides. Its lease is revoked when the last one who holds it goes.
 #[derive(Debug)]
@@ -43,8 +45,11 @@ impl Context {
         me: Identity,
     ) -> Arc<Self> {
         let runtime = Handle::current();
+        let history = History::new(store, keys.probe());
+        let store: Arc<dyn Store> = Arc::new(history.clone());
         let leases = Leases::new(store.clone(), clock, keys.clone(), ttl, timeout, runtime.clone());
         let views = Views::new(store.clone(), runtime.clone());
+        runtime.spawn(end_with(history, leases.clone(), Arc::downgrade(&views)));
         Arc::new(Context { store, keys, timeout, leases, views, runtime, me })
     }
 
@@ -75,22 +80,57 @@ impl Context {
 
     /// Ends everything here, and waits until etcd has confirmed the end of the lease. That goes on when this is dropped.
     pub(crate) async fn close(&self) -> Result<()> {
-        self.views.close();
-        let Some(lease) = self.leases.close(disconnected()) else { return Ok(()) };
+        self.views.close(Closed::Disconnected);
+        match self.leases.close(disconnected(), disconnected()) {
+            Left::Nothing => Ok(()),
+            Left::Lease(lease) => self.revoke(lease).await,
+            Left::Grant(granted) => self.revoked(granted).await,
+        }
+    }
+
+    async fn revoke(&self, lease: i64) -> Result<()> {
         let (store, by) = (self.store.clone(), self.by());
         let revoked = self.runtime.spawn(async move { store.revoke(lease, by).await });
         match revoked.await {
-            Ok(result) => result.map_err(|fault| fault.into_error()),
+            Ok(result) => result.map_err(Fault::into_error),
             Err(_) => Err(Error::new(ErrorKind::Cancelled, "the runtime is shutting down")),
+        }
+    }
+
+    /// Waits until a grant that was under way has come to its end.
+    async fn revoked(&self, mut granted: Granted) -> Result<()> {
+        match timeout_at(self.by(), granted.wait_for(Option::is_some)).await {
+            Ok(Ok(end)) => match &*end {
+                Some(Err(error)) if error.kind() != ErrorKind::Cancelled => Err(error.clone()),
+                _ => Ok(()),
+            },
+            _ => Err(Error::new(ErrorKind::Unavailable, "etcd has not confirmed the end of the lease")),
         }
     }
 }
 
 impl Drop for Context {
     fn drop(&mut self) {
-        if let Some(lease) = self.leases.close(disconnected()) {
+        if let Left::Lease(lease) = self.leases.close(disconnected(), disconnected()) {
             self.leases.abandon(lease);
         }
+    }
+}
+
+/// Ends what a client has when etcd's history goes back; ends itself when the client does.
+async fn end_with(history: History, leases: Arc<Leases>, views: Weak<Views>) {
+    let Some(mut closed) = views.upgrade().map(|views| views.closed()) else { return };
+    let why = tokio::select! {
+        why = history.broken() => why,
+        _ = closed.wait_for(Option::is_some) => return,
+    };
+    warn!(reason = %why, "all locks are lost");
+    // It may still be there, with keys of which we know nothing good.
+    if let Left::Lease(lease) = leases.close(why.clone(), Error::lost(Loss::WentBack, why.to_string())) {
+        leases.abandon(lease);
+    }
+    if let Some(views) = views.upgrade() {
+        views.close(Closed::Broken(why));
     }
 }
 

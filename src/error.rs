@@ -19,6 +19,7 @@ struct Inner {
     message: String,
     grpc_code: Option<i32>,
     holder: Option<Info>,
+    loss: Option<Loss>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -28,7 +29,7 @@ struct Inner {
 pub enum ErrorKind {
     /// The wait ended first; nothing is held. [`Error::holder`] says who holds the lock.
     Timeout,
-    /// The guard was unlocked, or its client disconnected, while it waited.
+    /// The guard was unlocked, or its client ended: disconnected, or since etcd's history went back.
     Cancelled,
     /// The lock was held and is no longer.
     Lost,
@@ -40,6 +41,33 @@ pub enum ErrorKind {
     Invalid,
     /// A bug in locker.
     Internal,
+}
+
+/// How a lock was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Loss {
+    /// The lease was not renewed in time, by this process's own clock: etcd was out of reach, or the process or its
+    /// machine stood still.
+    Expired,
+    /// etcd said that the lease is gone: revoked by hand, or ended by a leader of an etcd that lacks the fixes.
+    LeaseGone,
+    /// Somebody deleted the key.
+    KeyDeleted,
+    /// etcd was wiped or restored from a backup: its history went back to before what this client has seen.
+    WentBack,
+}
+
+impl Loss {
+    /// The name of this loss, the same in every language: "expired", "lease_gone", "key_deleted" or "went_back".
+    pub fn name(self) -> &'static str {
+        match self {
+            Loss::Expired => "expired",
+            Loss::LeaseGone => "lease_gone",
+            Loss::KeyDeleted => "key_deleted",
+            Loss::WentBack => "went_back",
+        }
+    }
 }
 
 impl ErrorKind {
@@ -74,8 +102,20 @@ impl Error {
         self.0.holder.as_ref()
     }
 
+    /// How it was lost ([`ErrorKind::Lost`]).
+    pub fn loss(&self) -> Option<Loss> {
+        self.0.loss
+    }
+
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Error(Box::new(Inner { kind, message: message.into(), grpc_code: None, holder: None, source: None }))
+        let message = message.into();
+        Error(Box::new(Inner { kind, message, grpc_code: None, holder: None, loss: None, source: None }))
+    }
+
+    pub(crate) fn lost(loss: Loss, message: impl Into<String>) -> Self {
+        let mut error = Error::new(ErrorKind::Lost, message);
+        error.0.loss = Some(loss);
+        error
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -98,6 +138,12 @@ impl Error {
         self
     }
 
+    /// The same, with `cause` behind its message and as its source.
+    pub(crate) fn caused_by(mut self, cause: &Error) -> Self {
+        self.0.message = format!("{self}: {cause}");
+        self.with_source(cause.clone())
+    }
+
     pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.0.source = Some(Arc::new(source));
         self
@@ -117,6 +163,7 @@ impl fmt::Debug for Error {
             .field("message", &self.0.message)
             .field("grpc_code", &self.0.grpc_code)
             .field("holder", &self.0.holder)
+            .field("loss", &self.0.loss)
             .field("source", &self.0.source)
             .finish()
     }

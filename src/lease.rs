@@ -5,13 +5,12 @@ use crate::epoch::Epoch;
 use crate::holds::Holds;
 use crate::key::Keys;
 use crate::store::{Fault, Store};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Loss};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
 /// What a deadline lies before the end of the lease, at least: room for timers, and for those who have to stop.
@@ -53,7 +52,7 @@ pub(crate) enum Status {
 
 impl Lease {
     /// `sent` is the time before the request for it was sent: its TTL cannot have begun earlier.
-    fn new(id: i64, ttl: Duration, sent: Duration, clock: Arc<dyn Clock>, keys: &Keys) -> Self {
+    pub(crate) fn new(id: i64, ttl: Duration, sent: Duration, clock: Arc<dyn Clock>, keys: &Keys) -> Self {
         let lease = Lease {
             id,
             epoch: Epoch::new(keys.epoch(id), id),
@@ -70,8 +69,20 @@ impl Lease {
     }
 
     /// For how long it is certain to last, by our clock; zero once it has ended. Reads the clock in the call.
+    ///
+    /// Who sees its end makes it final: no answer that comes after that revives it.
     pub(crate) fn remaining(&self) -> Duration {
-        Duration::from_nanos(self.deadline.load(Ordering::Acquire)).saturating_sub(self.clock.now())
+        let mut deadline = self.deadline.load(Ordering::Acquire);
+        loop {
+            let now = nanos(self.clock.now());
+            if now < deadline {
+                return Duration::from_nanos(deadline - now);
+            }
+            match self.deadline.compare_exchange(deadline, 0, Ordering::AcqRel, Ordering::Acquire) {
+                Ok(_) => return Duration::ZERO,
+                Err(renewed) => deadline = renewed,
+            }
+        }
     }
 
     /// Whether it has gone without renewal for so long that it may soon end.
@@ -155,13 +166,14 @@ impl Lease {
     }
 
     fn expired(&self) -> Error {
-        self.say(ErrorKind::Lost, "the lease could not be renewed in time")
+        self.with_trouble(Error::lost(Loss::Expired, "the lease could not be renewed in time"))
     }
 
-    fn say(&self, kind: ErrorKind, what: &str) -> Error {
+    /// The error, with what has been in the way of renewal.
+    fn with_trouble(&self, error: Error) -> Error {
         match &*self.trouble() {
-            Some(trouble) => Error::new(kind, format!("{what}: {trouble}")).with_source(trouble.clone()),
-            None => Error::new(kind, what),
+            Some(trouble) => error.caused_by(trouble),
+            None => error,
         }
     }
 
@@ -170,7 +182,7 @@ impl Lease {
     }
 
     /// Keeps it alive until it ends.
-    async fn keep(self: Arc<Self>, store: Arc<dyn Store>) {
+    pub(crate) async fn keep(self: Arc<Self>, store: Arc<dyn Store>) {
         tokio::select! {
             () = self.beat(&*store) => (),
             () = self.look_at_the_clock() => (),
@@ -187,9 +199,9 @@ impl Lease {
             sleep(pause).await;
             let sent = self.clock.now();
             match beats.beat(Instant::now() + self.remaining()).await {
-                Ok(()) if self.renewed(sent) => pause = self.ttl / 3,
-                Ok(()) => return self.end(self.expired()),
-                Err(Fault::LeaseGone) => return self.end(Error::new(ErrorKind::Lost, "etcd has ended the lease")),
+                Ok(_) if self.renewed(sent) => pause = self.ttl / 3,
+                Ok(_) => return self.end(self.expired()),
+                Err(Fault::LeaseGone) => return self.end(Fault::LeaseGone.into_error()),
                 Err(fault) => {
                     *self.trouble() = Some(fault.into_error());
                     pause = PAUSE;
@@ -228,7 +240,8 @@ impl Lease {
     }
 
     fn tell_risk(&self) {
-        let risk = self.say(ErrorKind::Unavailable, "the lease has not been renewed for long");
+        let risk = Error::new(ErrorKind::Unavailable, "the lease has not been renewed for long");
+        let risk = self.with_trouble(risk);
         self.status.send_if_modified(|status| match status {
             Status::Alive => {
                 warn!(lease = self.id, reason = %risk, "locks are at risk");
@@ -242,166 +255,6 @@ impl Lease {
 
 fn nanos(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// The leases of a client, one after the other: one at a time, granted when it is first needed.
-#[derive(Debug)]
-pub(crate) struct Leases {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    keys: Keys,
-    ttl: Duration,
-    timeout: Duration,
-    runtime: Handle,
-    slot: Mutex<Slot>,
-}
-
-#[derive(Debug)]
-enum Slot {
-    Empty,
-    /// Being granted, or granted. Many may wait for one grant.
-    Grant(Granted),
-    Closed(Error),
-}
-
-type Granted = watch::Receiver<Option<Result<Arc<Lease>>>>;
-
-impl Leases {
-    pub(crate) fn new(
-        store: Arc<dyn Store>,
-        clock: Arc<dyn Clock>,
-        keys: Keys,
-        ttl: Duration,
-        timeout: Duration,
-        runtime: Handle,
-    ) -> Arc<Self> {
-        Arc::new(Leases { store, clock, keys, ttl, timeout, runtime, slot: Mutex::new(Slot::Empty) })
-    }
-
-    /// The lease that lives now, or a new one, with its epoch written. May be dropped: a grant under way goes on.
-    pub(crate) async fn get(self: &Arc<Self>, by: Instant) -> Result<Arc<Lease>> {
-        let mut granted = self.grant()?;
-        let answer = timeout_at(by, granted.wait_for(Option::is_some)).await;
-        match answer {
-            Ok(Ok(lease)) => lease.clone().expect("waited for"),
-            Ok(Err(_)) => Err(Error::new(ErrorKind::Cancelled, "the runtime is shutting down")),
-            Err(_) => {
-                Err(Error::new(ErrorKind::Unavailable, "etcd is unavailable: no answer to the request for a lease"))
-            }
-        }
-    }
-
-    /// Ends the lease here and gives its id, for it to be revoked; refuses new ones.
-    pub(crate) fn close(&self, reason: Error) -> Option<i64> {
-        let slot = std::mem::replace(&mut *self.slot(), Slot::Closed(reason.clone()));
-        match slot {
-            Slot::Grant(granted) => match &*granted.borrow() {
-                Some(Ok(lease)) => {
-                    lease.end(reason);
-                    Some(lease.id)
-                }
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-
-    /// Fails with the reason after `close`.
-    pub(crate) fn check_open(&self) -> Result<()> {
-        match &*self.slot() {
-            Slot::Closed(reason) => Err(reason.clone()),
-            _ => Ok(()),
-        }
-    }
-
-    /// The grant to wait for: the one there is, unless it failed or its lease has ended.
-    fn grant(self: &Arc<Self>) -> Result<Granted> {
-        let mut slot = self.slot();
-        match &*slot {
-            Slot::Closed(reason) => return Err(reason.clone()),
-            Slot::Grant(granted) if is_usable(granted) => return Ok(granted.clone()),
-            _ => (),
-        }
-        let (tell, granted) = watch::channel(None);
-        *slot = Slot::Grant(granted.clone());
-        let leases = self.clone();
-        self.runtime.spawn(async move {
-            let lease = leases.make().await;
-            // Closed meanwhile? Then nobody else will end it.
-            let slot = leases.slot();
-            match (&*slot, &lease) {
-                (Slot::Closed(reason), Ok(lease)) => {
-                    lease.end(reason.clone());
-                    leases.abandon(lease.id);
-                }
-                _ => drop(tell.send(Some(lease))),
-            }
-        });
-        Ok(granted)
-    }
-
-    async fn make(&self) -> Result<Arc<Lease>> {
-        let by = Instant::now() + self.timeout;
-        let id = random_id()?;
-        let sent = self.clock.now();
-        let ttl = self.store.grant(id, self.ttl, by).await.map_err(|fault| {
-            if let Fault::Doubt(_) = fault {
-                self.abandon(id);
-            }
-            fault.into_error()
-        })?;
-        let lease = Arc::new(Lease::new(id, ttl, sent, self.clock.clone(), &self.keys));
-        debug!(lease = id, ?ttl, "lease granted");
-        self.runtime.spawn(lease.clone().keep(self.store.clone()));
-        if let Err(fault) = lease.epoch.fence(&*self.store, 0, by).await {
-            let error = match fault {
-                Fault::LeaseGone => {
-                    Error::new(ErrorKind::Unavailable, "etcd is unavailable: the lease ended while it was made")
-                }
-                fault => fault.into_error(),
-            };
-            lease.end(error.clone());
-            self.abandon(id);
-            return Err(error);
-        }
-        Ok(lease)
-    }
-
-    /// The lease that lives now, for tests that disturb it.
-    #[cfg(test)]
-    pub(crate) fn current(&self) -> Option<i64> {
-        match &*self.slot() {
-            Slot::Grant(granted) => {
-                granted.borrow().as_ref().and_then(|lease| lease.as_ref().ok()).map(|lease| lease.id)
-            }
-            _ => None,
-        }
-    }
-
-    /// Revokes a lease behind; if that fails it ends with its TTL.
-    pub(crate) fn abandon(&self, id: i64) {
-        let (store, by) = (self.store.clone(), Instant::now() + self.timeout);
-        self.runtime.spawn(async move { store.revoke(id, by).await });
-    }
-
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn is_usable(granted: &Granted) -> bool {
-    match &*granted.borrow() {
-        None => granted.has_changed().is_ok(),
-        Some(Ok(lease)) => lease.ended().is_none(),
-        Some(Err(_)) => false,
-    }
-}
-
-/// A random positive number: a grant that is tried again then names the same lease.
-fn random_id() -> Result<i64> {
-    let random = getrandom::u64()
-        .map_err(|error| Error::new(ErrorKind::Internal, format!("the system gives no random numbers: {error}")))?;
-    Ok((random >> 1).max(1) as i64)
 }
 
 #[cfg(test)]

@@ -32,20 +32,23 @@ mod error;
 mod etcd;
 mod feed;
 mod guard;
+mod history;
 mod holds;
 mod info;
 mod key;
 mod lease;
+mod leases;
 mod lock;
 mod queue;
 #[cfg(test)]
 mod sim;
 mod store;
 mod view;
+mod views;
 mod watcher;
 
 pub use client::{Client, Connect};
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Loss, Result};
 pub use guard::{Change, Guard, State};
 pub use info::{Info, Mode};
 pub use lock::Lock;

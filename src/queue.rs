@@ -9,7 +9,7 @@ use crate::key;
 use crate::lease::Lease;
 use crate::store::{Compare, Deleted, Event, Fault, KeyRange, KeyValue, Op, Range, RangeReply, Txn, TxnReply, Watch};
 use crate::view::{Rank, View};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Loss, Result};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
@@ -183,7 +183,6 @@ impl Queue {
             };
             loop {
                 match store.txn(read.clone(), by).await {
-                    Ok(reply) if reply.revision < lease.epoch.value() => sleep(PAUSE).await,
                     Ok(reply) => {
                         let own = reply.ranges[1].kvs.first().map(|kv| kv.created);
                         return Ok(own.map(|created| (created, self.info(&reply.ranges[0]))));
@@ -273,9 +272,7 @@ impl Queue {
 
     async fn is_there(&self, place: &Place) -> Result<bool, Fault> {
         let reply = self.context.store.range(Range::key(&*place.key), self.context.by()).await?;
-        let there = reply.kvs.first().is_some_and(|kv| kv.created == place.created);
-        // An answer from before the place was had says nothing.
-        Ok(there || reply.revision < place.created)
+        Ok(reply.kvs.first().is_some_and(|kv| kv.created == place.created))
     }
 
     /// Takes a place out of the queue and waits for etcd's confirmation. Must be awaited to its end.
@@ -358,10 +355,10 @@ fn is_first(oldest: &RangeReply, place: &Place) -> bool {
 }
 
 fn lease_gone(lease: &Lease) -> Error {
-    lease.end(Error::new(ErrorKind::Lost, "etcd has ended the lease"));
+    lease.end(Fault::LeaseGone.into_error());
     lease.ended().expect("just ended")
 }
 
 fn deleted(place: &Place) -> Error {
-    Error::new(ErrorKind::Lost, format!("somebody has deleted the key {}", place.key))
+    Error::lost(Loss::KeyDeleted, format!("somebody has deleted the key {}", place.key))
 }

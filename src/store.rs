@@ -3,7 +3,7 @@
 //! A trait, so that tests can put a model of etcd in its place and so that a change of the client library touches one
 //! folder. Its one implementation, over the network, is in `etcd/`.
 
-use crate::Error;
+use crate::{Error, Loss};
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
@@ -33,7 +33,7 @@ impl Fault {
     pub(crate) fn into_error(self) -> Error {
         match self {
             Fault::NotDone(error) | Fault::Doubt(error) | Fault::Refused(error) => error,
-            Fault::LeaseGone => Error::new(crate::ErrorKind::Lost, "the lease is gone"),
+            Fault::LeaseGone => Error::lost(Loss::LeaseGone, "etcd has ended the lease"),
             Fault::Compacted => Error::new(crate::ErrorKind::Internal, "etcd compacted the history of a watch"),
         }
     }
@@ -63,8 +63,8 @@ pub(crate) trait Store: Debug + Send + Sync {
 /// A lease being kept alive, beat by beat.
 pub(crate) trait KeepAlive: Send {
     /// Sends one beat and waits for its answer, which says that the lease lasts for its TTL from the sending on.
-    /// A beat may be dropped at any time.
-    fn beat(&mut self, by: Instant) -> Pending<'_, ()>;
+    /// Gives the revision of the member that was asked, if known; it may be behind. A beat may be dropped at any time.
+    fn beat(&mut self, by: Instant) -> Pending<'_, Option<i64>>;
 }
 
 /// A running watch. Dropping it ends it.
@@ -118,6 +118,13 @@ pub(crate) struct Txn {
     pub(crate) otherwise: Vec<Op>,
 }
 
+impl Txn {
+    /// Whether it goes through etcd's log: so does all that could write, whether it comes to it or not.
+    pub(crate) fn could_write(&self) -> bool {
+        self.then.iter().chain(&self.otherwise).any(Op::writes)
+    }
+}
+
 /// A condition on a key.
 #[derive(Clone, Debug)]
 pub(crate) enum Compare {
@@ -132,6 +139,12 @@ pub(crate) enum Compare {
 pub(crate) enum Op {
     Put { key: String, value: Vec<u8>, lease: i64 },
     Range(Range),
+}
+
+impl Op {
+    pub(crate) fn writes(&self) -> bool {
+        matches!(self, Op::Put { .. })
+    }
 }
 
 /// What a transaction did.

@@ -13,7 +13,6 @@ use crate::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
@@ -26,8 +25,6 @@ const EVENTS_UNDER_WAY: Duration = Duration::from_millis(250);
 const OPEN: Duration = Duration::from_secs(5);
 /// The pause before a watch that broke is opened again.
 const PAUSE: Duration = Duration::from_millis(50);
-/// How long a view is kept after its last user.
-const LINGER: Duration = Duration::from_secs(30);
 
 /// Who hears of changes of holder.
 pub(crate) type Holders = Feed<Result<Info>>;
@@ -38,17 +35,16 @@ pub(crate) struct View {
     name: String,
     prefix: String,
     state: Mutex<State>,
-    /// Whether the queue was read, or the view has ended before that.
-    begun: watch::Sender<bool>,
+    /// Whether it is up to date: read, with the watch running. True, too, once the view has ended.
+    live: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     /// The revision of the last read or event; 0: nothing was read yet.
     revision: i64,
-    /// Whether it was read since the watch began at the revision `begun`. Before that, events wait in `early`.
+    /// Whether it was read since the watch began. Before that, events wait in `early`.
     read: bool,
-    begun: i64,
     /// In the order of the queue.
     queue: BTreeMap<(i64, Vec<u8>), KeyValue>,
     created: HashMap<Vec<u8>, i64>,
@@ -94,13 +90,21 @@ pub(crate) enum Rank {
 }
 
 impl View {
-    fn new(name: &str, prefix: &str) -> Arc<Self> {
+    pub(crate) fn new(name: &str, prefix: &str) -> Arc<Self> {
         Arc::new(View {
             name: name.into(),
             prefix: prefix.into(),
             state: Mutex::default(),
-            begun: watch::Sender::new(false),
+            live: watch::Sender::new(false),
         })
+    }
+
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.state().watchers.iter().any(|watcher| watcher.strong_count() > 0)
     }
 
     /// Has a place told when it may have become the first, or has gone: it alone, or each change would wake all who
@@ -131,10 +135,10 @@ impl View {
         (state.revision > 0).then(|| state.holder(&self.name))
     }
 
-    /// Subscribes to the holders: the present one first. Waits for the first read.
+    /// Subscribes to the holders: the present one first. Waits until that is known.
     pub(crate) async fn watch(&self, by: Instant) -> Result<Arc<Holders>> {
-        let mut begun = self.begun.subscribe();
-        if timeout_at(by, begun.wait_for(|begun| *begun)).await.is_err() {
+        let mut live = self.live.subscribe();
+        if timeout_at(by, live.wait_for(|live| *live)).await.is_err() {
             return Err(Error::new(ErrorKind::Unavailable, "etcd is unavailable: the watch did not begin in time"));
         }
         let mut state = self.state();
@@ -143,32 +147,44 @@ impl View {
         }
         let holders = Arc::new(Holders::new());
         holders.push(Ok(state.holder(&self.name)));
+        state.watchers.retain(|watcher| watcher.strong_count() > 0);
         state.watchers.push(Arc::downgrade(&holders));
         Ok(holders)
     }
 
     /// Follows the queue until that is refused for good.
-    async fn follow(&self, store: &dyn Store) -> Error {
+    pub(crate) async fn follow(&self, store: &dyn Store) -> Error {
         let mut from = None;
         loop {
-            let keys = KeyRange::Prefix(self.prefix.clone());
-            let fault = match store.watch(keys, from, Instant::now() + OPEN).await {
-                Ok(mut watch) => {
-                    self.state().begin(watch.begun(), from.is_some());
-                    tokio::select! {
-                        fault = self.take_events(&mut *watch) => fault,
-                        fault = self.read_again(store) => fault,
-                    }
-                }
-                Err(fault) => fault,
-            };
+            let fault = self.follow_once(store, from).await;
             debug!(name = self.name, ?fault, "the watch broke");
+            self.live.send_replace(false);
             from = match fault {
-                Fault::Refused(error) => return error,
+                // Some releases of etcd refuse a watch with a token that is no longer good in the words of one that
+                // has no permission. A read tells.
+                Fault::Refused(_) => match store.range(Range::oldest(&*self.prefix), Instant::now() + OPEN).await {
+                    Err(Fault::Refused(error)) => return error,
+                    _ => self.resume_from(),
+                },
                 Fault::Compacted => None,
                 _ => self.resume_from(),
             };
             sleep(PAUSE).await;
+        }
+    }
+
+    /// Follows the queue until the watch breaks.
+    async fn follow_once(&self, store: &dyn Store, from: Option<i64>) -> Fault {
+        let keys = KeyRange::Prefix(self.prefix.clone());
+        let mut watch = match store.watch(keys, from, Instant::now() + OPEN).await {
+            Ok(watch) => watch,
+            Err(fault) => return fault,
+        };
+        self.state().begin(from.is_some());
+        self.live.send_replace(from.is_some());
+        tokio::select! {
+            fault = self.take_events(&mut *watch) => fault,
+            fault = self.read_again(store) => fault,
         }
     }
 
@@ -212,19 +228,15 @@ impl View {
         }
     }
 
-    /// Begins with what was read, unless that is older than the watch (etcd before 3.4.42, 3.5.28 and 3.6.9 may give a
-    /// stale answer): then events between the two would be missing.
+    /// Begins with what was read. It is no older than the watch: [`History`](crate::history::History) sees to that.
     fn adopt_first(&self, reply: RangeReply) {
         let mut state = self.state();
-        if reply.revision < state.begun.max(state.revision) {
-            return;
-        }
         state.read = true;
         state.change(&self.name, |state| state.replace(reply));
         let early = std::mem::take(&mut state.early);
         state.apply(&self.name, &early);
         drop(state);
-        self.begun.send_replace(true);
+        self.live.send_replace(true);
     }
 
     /// Takes over what was read, unless events have overtaken it. Says whether it did.
@@ -243,7 +255,7 @@ impl View {
     }
 
     /// Tells everybody that it is over; `error` says why, unless the client was disconnected.
-    fn end(&self, error: Option<Error>) {
+    pub(crate) fn end(&self, error: Option<Error>) {
         let mut state = self.state();
         for holders in state.watchers.drain(..).filter_map(|watcher| watcher.upgrade()) {
             if let Some(error) = &error {
@@ -254,7 +266,7 @@ impl View {
         state.ended = Some(error.unwrap_or_else(|| Error::new(ErrorKind::Cancelled, "the client is disconnected")));
         state.attending.values().for_each(|place| place.notify_one());
         drop(state);
-        self.begun.send_replace(true);
+        self.live.send_replace(true);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -271,9 +283,8 @@ impl State {
         Info::of_queue(name, self.oldest(), self.queue.len() as i64)
     }
 
-    /// A watch has begun at the revision `begun`: in the past, from where the last one broke off, or now.
-    fn begin(&mut self, begun: i64, resumed: bool) {
-        self.begun = begun;
+    /// A watch has begun: from where the last one broke off, or now.
+    fn begin(&mut self, resumed: bool) {
         self.read = resumed;
         self.early.clear();
     }
@@ -353,83 +364,3 @@ impl State {
     }
 }
 
-/// The views of one client.
-#[derive(Debug)]
-pub(crate) struct Views {
-    store: Arc<dyn Store>,
-    runtime: Handle,
-    open: Mutex<HashMap<String, Arc<View>>>,
-    /// Closed when the client is disconnected; dropped with it.
-    closed: watch::Sender<bool>,
-}
-
-impl Views {
-    pub(crate) fn new(store: Arc<dyn Store>, runtime: Handle) -> Arc<Self> {
-        Arc::new(Views { store, runtime, open: Mutex::default(), closed: watch::Sender::new(false) })
-    }
-
-    /// The view of the lock `name`, whose keys start with `prefix`.
-    pub(crate) fn of(self: &Arc<Self>, name: &str, prefix: &str) -> Arc<View> {
-        let mut open = self.open();
-        if let Some(view) = open.get(prefix) {
-            return view.clone();
-        }
-        let view = View::new(name, prefix);
-        open.insert(prefix.into(), view.clone());
-        self.runtime.spawn(run(Arc::downgrade(self), self.store.clone(), self.closed.subscribe(), view.clone()));
-        view
-    }
-
-    /// The view whose keys start with `prefix`, if there is one.
-    pub(crate) fn get(&self, prefix: &str) -> Option<Arc<View>> {
-        self.open().get(prefix).cloned()
-    }
-
-    pub(crate) fn close(&self) {
-        self.closed.send_replace(true);
-    }
-
-    /// Forgets a view that nobody has used for long. Says whether it did.
-    fn forget_unused(&self, view: &Arc<View>) -> bool {
-        let mut open = self.open();
-        // One for the map, one for the task that asks.
-        let unused = Arc::strong_count(view) == 2 && !view.state().watchers.iter().any(|w| w.strong_count() > 0);
-        if unused {
-            open.remove(&view.prefix);
-        }
-        unused
-    }
-
-    fn forget(&self, view: &Arc<View>) {
-        let mut open = self.open();
-        if open.get(&view.prefix).is_some_and(|kept| Arc::ptr_eq(kept, view)) {
-            open.remove(&view.prefix);
-        }
-    }
-
-    fn open(&self) -> MutexGuard<'_, HashMap<String, Arc<View>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// The life of a view. It holds no client: when the last one goes, `closed` ends.
-async fn run(views: Weak<Views>, store: Arc<dyn Store>, mut closed: watch::Receiver<bool>, view: Arc<View>) {
-    let error = tokio::select! {
-        error = view.follow(&*store) => Some(error),
-        _ = closed.wait_for(|closed| *closed) => None,
-        () = until_unused(&views, &view) => None,
-    };
-    if let Some(views) = views.upgrade() {
-        views.forget(&view);
-    }
-    view.end(error);
-}
-
-async fn until_unused(views: &Weak<Views>, view: &Arc<View>) {
-    loop {
-        sleep(LINGER).await;
-        if views.upgrade().is_none_or(|views| views.forget_unused(view)) {
-            return;
-        }
-    }
-}

@@ -27,7 +27,7 @@ impl Beats {
         Beats { cluster, lease, open: None, failed: 0 }
     }
 
-    async fn beat_once(&mut self, by: Instant) -> Result<(), Fault> {
+    async fn beat_once(&mut self, by: Instant) -> Result<Option<i64>, Fault> {
         let (endpoint, stream) = match self.open.take() {
             Some((endpoint, stream)) => (endpoint, Some(stream)),
             None => (self.cluster.choose(), None),
@@ -37,10 +37,10 @@ impl Beats {
         self.failed += 1;
         let beat = |_, stubs| beat(lease, stubs, stream);
         match self.cluster.attempt(&endpoint, limit, beat).await {
-            Ok(stream) => {
+            Ok((stream, revision)) => {
                 self.failed = 0;
                 self.open = Some((endpoint, stream));
-                Ok(())
+                Ok(revision)
             }
             Err(Failure { verdict: Verdict::LeaseGone, .. }) => Err(Fault::LeaseGone),
             Err(Failure { verdict: Verdict::Refused, error }) => Err(Fault::Refused(error)),
@@ -50,19 +50,24 @@ impl Beats {
 }
 
 impl KeepAlive for Beats {
-    fn beat(&mut self, by: Instant) -> Pending<'_, ()> {
+    fn beat(&mut self, by: Instant) -> Pending<'_, Option<i64>> {
         Box::pin(self.beat_once(by))
     }
 }
 
-/// One beat, on the stream that is open or else on a new one, whose first message it is.
-async fn beat(lease: i64, stubs: Arc<Stubs>, stream: Option<BeatStream>) -> Result<BeatStream, Failure> {
+/// One beat, on the stream that is open or else on a new one, whose first message it is. Of the answer to that
+/// etcd_client gives no revision.
+async fn beat(
+    lease: i64,
+    stubs: Arc<Stubs>,
+    stream: Option<BeatStream>,
+) -> Result<(BeatStream, Option<i64>), Failure> {
     let Some((mut keeper, mut replies)) = stream else {
-        return stubs.lease.clone().keep_alive(lease).await.map_err(classify);
+        return Ok((stubs.lease.clone().keep_alive(lease).await.map_err(classify)?, None));
     };
     keeper.keep_alive().await.map_err(classify)?;
     match replies.message().await.map_err(classify)? {
-        Some(reply) if reply.ttl() > 0 => Ok((keeper, replies)),
+        Some(reply) if reply.ttl() > 0 => Ok(((keeper, replies), Some(convert::revision(reply.header())))),
         Some(_) => Err(Failure::new(Verdict::LeaseGone, ErrorKind::Lost, "lease not found")),
         None => Err(ended()),
     }

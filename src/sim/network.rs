@@ -256,11 +256,11 @@ struct Beats {
 }
 
 impl KeepAlive for Beats {
-    fn beat(&mut self, by: Instant) -> Pending<'_, ()> {
+    fn beat(&mut self, by: Instant) -> Pending<'_, Option<i64>> {
         let lease = self.lease;
         Box::pin(async move {
-            match timeout_at(by, self.connection.attempt(move |etcd| etcd.keep_alive(lease))).await {
-                Ok(Ok(result)) => result,
+            match timeout_at(by, self.connection.attempt(move |etcd| Ok((etcd.keep_alive(lease)?, etcd.revision)))).await {
+                Ok(Ok(result)) => result.map(|((), revision)| Some(revision)),
                 _ => Err(Fault::Doubt(unavailable())),
             }
         })

@@ -1,0 +1,207 @@
+//! Whether etcd's history goes on, or has gone back: wiped, or restored from a backup, under a running client.
+//!
+//! Nothing in etcd's answers says so. A store that was wiped and started with the same flags has the same cluster and
+//! member ids, and one that was restored from a snapshot may even have the lease of a lock that it knows nothing of.
+//! What goes back is the revision. So the highest one that was seen is remembered here, between the core and the
+//! store, for all that a client asks:
+//!
+//! - A read that should be up to date and is older than what was seen is not handed on, whatever the reason.
+//! - That, or a beat from a member that is behind, only raises a suspicion: members lag, and etcd before 3.4.42, 3.5.28
+//!   and 3.6.9 can give a stale answer while its leader changes. What decides is the answer to a transaction that could
+//!   write: it has gone through etcd's log, after everything that had been acknowledged when it was sent.
+
+use crate::store::*;
+use crate::{Error, ErrorKind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+/// The pause before a question in doubt is asked again.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A store whose answers are checked against the highest revision that it was seen to have.
+#[derive(Clone, Debug)]
+pub(crate) struct History(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn Store>,
+    /// A key that never exists, for the question that decides.
+    probe: String,
+    seen: AtomicI64,
+    /// Why it does not go on, once that is known.
+    broken: watch::Sender<Option<Error>>,
+}
+
+impl History {
+    pub(crate) fn new(store: Arc<dyn Store>, probe: String) -> Self {
+        History(Arc::new(Inner { store, probe, seen: AtomicI64::new(0), broken: watch::Sender::new(None) }))
+    }
+
+    /// Returns when it is certain that the history has gone back, with the words for it.
+    pub(crate) async fn broken(&self) -> Error {
+        let mut broken = self.0.broken.subscribe();
+        let why = broken.wait_for(Option::is_some).await.expect("the sender lives in self");
+        why.clone().expect("waited for")
+    }
+
+    /// The highest revision that was seen, before something is asked.
+    fn seen(&self) -> i64 {
+        self.0.seen.load(Ordering::Acquire)
+    }
+
+    fn see(&self, revision: i64) {
+        self.0.seen.fetch_max(revision, Ordering::AcqRel);
+    }
+
+    /// Checks the answer to a transaction that could write, asked when `seen` had been seen.
+    fn decide(&self, seen: i64, reply: &TxnReply, wrote: bool) -> Result<(), Fault> {
+        self.see(reply.revision);
+        match reply.revision < seen || wrote && reply.revision == seen {
+            true => Err(Fault::Refused(self.went_back(seen, reply.revision))),
+            false => Ok(()),
+        }
+    }
+
+    /// Checks an answer that should be as new as what was `seen`, and may not be.
+    async fn check(&self, seen: i64, revision: i64, by: Instant) -> Result<(), Fault> {
+        self.see(revision);
+        if revision >= seen {
+            return Ok(());
+        }
+        self.suspect(by).await?;
+        let what = format!("etcd is unavailable: it answered from revision {revision}, and had been at {seen}");
+        Err(Fault::NotDone(Error::new(ErrorKind::Unavailable, what)))
+    }
+
+    /// Finds out whether the history has gone back. `Ok`: it has not, or that cannot be told now.
+    async fn suspect(&self, by: Instant) -> Result<(), Fault> {
+        let seen = self.seen();
+        let never = Txn {
+            when: vec![Compare::Modified(self.0.probe.clone(), -1)],
+            then: vec![Op::Put { key: self.0.probe.clone(), value: Vec::new(), lease: 0 }],
+            otherwise: Vec::new(),
+        };
+        loop {
+            match self.0.store.txn(never.clone(), by).await {
+                Ok(reply) => return self.decide(seen, &reply, false),
+                // Who may only read cannot ask better than he did.
+                Err(Fault::Refused(_)) => return Err(Fault::Refused(self.went_back(seen, 0))),
+                Err(Fault::Doubt(_)) if Instant::now() < by => sleep(PAUSE).await,
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    fn went_back(&self, seen: i64, revision: i64) -> Error {
+        let now = if revision > 0 { format!("to {revision}") } else { "below that".into() };
+        let error = Error::new(
+            ErrorKind::Cancelled,
+            format!(
+                "etcd's history went back from revision {seen} {now}: it was wiped, or restored from a backup. Connect \
+                 anew to go on with what is there"
+            ),
+        );
+        self.0.broken.send_if_modified(|broken| broken.is_none().then(|| *broken = Some(error.clone())).is_some());
+        error
+    }
+}
+
+impl Store for History {
+    fn txn(&self, txn: Txn, by: Instant) -> Pending<'_, TxnReply> {
+        Box::pin(async move {
+            let (seen, writes) = (self.seen(), txn.could_write());
+            let puts = txn.then.iter().any(Op::writes);
+            let reply = self.0.store.txn(txn, by).await?;
+            match writes {
+                true => self.decide(seen, &reply, puts && reply.succeeded)?,
+                false => self.check(seen, reply.revision, by).await?,
+            }
+            Ok(reply)
+        })
+    }
+
+    fn range(&self, range: Range, by: Instant) -> Pending<'_, RangeReply> {
+        Box::pin(async move {
+            let (seen, may_be_old) = (self.seen(), range.serializable);
+            let reply = self.0.store.range(range, by).await?;
+            match may_be_old {
+                true => self.see(reply.revision),
+                false => self.check(seen, reply.revision, by).await?,
+            }
+            Ok(reply)
+        })
+    }
+
+    fn delete(&self, key: String, by: Instant) -> Pending<'_, Deleted> {
+        self.0.store.delete(key, by)
+    }
+
+    fn grant(&self, lease: i64, ttl: Duration, by: Instant) -> Pending<'_, Duration> {
+        self.0.store.grant(lease, ttl, by)
+    }
+
+    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Vec<u8>>> {
+        self.0.store.lease_keys(lease, by)
+    }
+
+    fn revoke(&self, lease: i64, by: Instant) -> Pending<'_, ()> {
+        self.0.store.revoke(lease, by)
+    }
+
+    fn keep_alive(&self, lease: i64) -> Box<dyn KeepAlive> {
+        Box::new(Beats { history: self.clone(), beats: self.0.store.keep_alive(lease) })
+    }
+
+    fn watch(&self, keys: KeyRange, from: Option<i64>, by: Instant) -> Pending<'_, Box<dyn Watch>> {
+        Box::pin(async move {
+            let seen = self.seen();
+            let watch = self.0.store.watch(keys, from, by).await?;
+            self.see(watch.begun());
+            // A watch from a revision that is yet to come begins without a word.
+            if watch.begun() < seen {
+                self.suspect(by).await?;
+            }
+            Ok(Box::new(Seen { history: self.clone(), watch }) as Box<dyn Watch>)
+        })
+    }
+}
+
+struct Beats {
+    history: History,
+    beats: Box<dyn KeepAlive>,
+}
+
+impl KeepAlive for Beats {
+    fn beat(&mut self, by: Instant) -> Pending<'_, Option<i64>> {
+        Box::pin(async move {
+            let seen = self.history.seen();
+            let revision = self.beats.beat(by).await?;
+            if revision.is_some_and(|revision| revision < seen) {
+                self.history.suspect(by).await?;
+            }
+            Ok(revision)
+        })
+    }
+}
+
+struct Seen {
+    history: History,
+    watch: Box<dyn Watch>,
+}
+
+impl Watch for Seen {
+    fn begun(&self) -> i64 {
+        self.watch.begun()
+    }
+
+    fn next(&mut self) -> Pending<'_, Vec<Event>> {
+        Box::pin(async move {
+            let events = self.watch.next().await?;
+            events.last().inspect(|event| self.history.see(event.revision()));
+            Ok(events)
+        })
+    }
+}

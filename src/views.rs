@@ -1,0 +1,126 @@
+//! The views of one client: one for each lock that somebody waits for or watches.
+
+use crate::Error;
+use crate::store::Store;
+use crate::view::View;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+/// How long a view is kept after its last user.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// How a client has ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Closed {
+    /// As it was told to.
+    Disconnected,
+    /// For this reason.
+    Broken(Error),
+}
+
+/// The views of one client.
+#[derive(Debug)]
+pub(crate) struct Views {
+    store: Arc<dyn Store>,
+    runtime: Handle,
+    open: Mutex<HashMap<String, Arc<View>>>,
+    /// Says when the client has ended; dropped with it.
+    closed: watch::Sender<Option<Closed>>,
+}
+
+impl Views {
+    pub(crate) fn new(store: Arc<dyn Store>, runtime: Handle) -> Arc<Self> {
+        Arc::new(Views { store, runtime, open: Mutex::default(), closed: watch::Sender::new(None) })
+    }
+
+    /// The view of the lock `name`, whose keys start with `prefix`.
+    pub(crate) fn of(self: &Arc<Self>, name: &str, prefix: &str) -> Arc<View> {
+        let mut open = self.open();
+        if let Some(view) = open.get(prefix) {
+            return view.clone();
+        }
+        let view = View::new(name, prefix);
+        open.insert(prefix.into(), view.clone());
+        self.runtime.spawn(run(Arc::downgrade(self), self.store.clone(), self.closed.subscribe(), view.clone()));
+        view
+    }
+
+    /// The view whose keys start with `prefix`, if there is one.
+    pub(crate) fn get(&self, prefix: &str) -> Option<Arc<View>> {
+        self.open().get(prefix).cloned()
+    }
+
+    pub(crate) fn close(&self, how: Closed) {
+        self.closed.send_if_modified(|closed| closed.is_none().then(|| *closed = Some(how)).is_some());
+    }
+
+    /// Tells when the client has ended, or is dropped.
+    pub(crate) fn closed(&self) -> watch::Receiver<Option<Closed>> {
+        self.closed.subscribe()
+    }
+
+    /// Forgets a view that nobody has used for long. Says whether it did.
+    fn forget_unused(&self, view: &Arc<View>) -> bool {
+        let mut open = self.open();
+        // One for the map, one for the task that asks.
+        let unused = Arc::strong_count(view) == 2 && !view.is_watched();
+        if unused {
+            open.remove(view.prefix());
+        }
+        unused
+    }
+
+    fn forget(&self, view: &Arc<View>) {
+        let mut open = self.open();
+        if open.get(view.prefix()).is_some_and(|kept| Arc::ptr_eq(kept, view)) {
+            open.remove(view.prefix());
+        }
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<String, Arc<View>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The life of a view. It holds no client: when the last one goes, `closed` ends.
+async fn run(views: Weak<Views>, store: Arc<dyn Store>, mut closed: watch::Receiver<Option<Closed>>, view: Arc<View>) {
+    let mut following = Following { views, view, error: None };
+    let error = tokio::select! {
+        error = following.view.follow(&*store) => Some(error),
+        closed = closed.wait_for(Option::is_some) => match closed.as_deref() {
+            Ok(Some(Closed::Broken(error))) => Some(error.clone()),
+            _ => None,
+        },
+        () = until_unused(&following.views, &following.view) => None,
+    };
+    following.error = error;
+}
+
+/// A view that is followed. It ends with this, also when its runtime goes.
+struct Following {
+    views: Weak<Views>,
+    view: Arc<View>,
+    error: Option<Error>,
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        if let Some(views) = self.views.upgrade() {
+            views.forget(&self.view);
+        }
+        self.view.end(self.error.take());
+    }
+}
+
+async fn until_unused(views: &Weak<Views>, view: &Arc<View>) {
+    loop {
+        sleep(LINGER).await;
+        if views.upgrade().is_none_or(|views| views.forget_unused(view)) {
+            return;
+        }
+    }
+}
