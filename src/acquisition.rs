@@ -175,13 +175,15 @@ impl Acquisition {
     /// The first time etcd has to answer in the client's time limit. Once there was a place, only this acquisition's
     /// own limit counts.
     async fn enter(&self, had_place: bool) -> Option<(Place, bool)> {
+        let lost = || Error::new(ErrorKind::Unavailable, "etcd has not answered since the place in the queue was lost");
+        let mut silence = had_place.then(lost);
         loop {
             let by = if had_place { self.queue.context().by() } else { self.first_answer_by() };
             let mut entering = pin!(self.enter_once(by));
             let entered = tokio::select! {
                 entered = &mut entering => entered,
                 why = self.interruption(had_place) => {
-                    self.end(why);
+                    self.end(self.rather(why, silence));
                     // It may still have come to a place.
                     if let Ok(Entered::First(place) | Entered::Behind(place, _)) = entering.await {
                         self.withdraw(&place).await;
@@ -201,10 +203,11 @@ impl Acquisition {
                     return None;
                 }
                 Err(error) if had_place && error.kind() == ErrorKind::Unavailable => {
+                    silence = Some(error);
                     tokio::select! {
                         () = sleep(PAUSE) => (),
                         why = self.interruption(true) => {
-                            self.end(why);
+                            self.end(self.rather(why, silence));
                             return None;
                         }
                     }
@@ -246,7 +249,7 @@ impl Acquisition {
                 Err(Lapse::Gone(error)) if error.kind() != ErrorKind::Cancelled => return Some(Err(error)),
                 Err(Lapse::Gone(error) | Lapse::Failed(error)) => Some(error),
             },
-            why = self.interruption(true) => why,
+            why = self.interruption(true) => self.rather(why, place.lease.silence()),
         };
         self.end(why);
         self.withdraw(place).await;
@@ -311,6 +314,11 @@ impl Acquisition {
         }
     }
 
+    /// If etcd has not answered lately, that is why the time ran out, and not what was heard of a holder before.
+    fn rather(&self, why: Option<Error>, silence: Option<Error>) -> Option<Error> {
+        why.map(|timed_out| silence.unwrap_or(timed_out))
+    }
+
     async fn stopped(&self) {
         let mut stop = self.stop.subscribe();
         stop.wait_for(|stop| *stop).await.expect("the sender lives in self");
@@ -319,10 +327,16 @@ impl Acquisition {
     pub(crate) fn timed_out(&self) -> Error {
         let holder = self.holder();
         let message = match &holder {
-            Some(holder) => format!("{:?} is {}", self.name(), holder.describe_holder()),
+            Some(holder) => format!("{:?} is {}", self.name(), holder.describe_holder(self.is_ours(holder))),
             None => format!("{:?} is held by another", self.name()),
         };
         Error::new(ErrorKind::Timeout, message).with_holder(holder)
+    }
+
+    /// Whether a guard of the same client holds it: who waits for that without end waits for himself.
+    fn is_ours(&self, holder: &Info) -> bool {
+        let lease = self.queue.context().leases.current();
+        lease.is_some_and(|lease| lease.holds.contains(&holder.key))
     }
 
     /// Until when to wait for other holders.

@@ -174,6 +174,7 @@ impl Connect {
         let cluster = Cluster::new(&self.endpoints, &self.access, ttl)?;
         // Whoever may not read under the prefix is told now and not at the first lock.
         cluster.range(Range::key(keys.probe()), Instant::now() + self.timeout).await.map_err(Fault::into_error)?;
+        tokio::spawn(cluster.clone().watch_out(Instant::now() + self.timeout));
         let me = Identity::of_this_process(self.program);
         let context = Context::new(Arc::new(cluster), Arc::new(MachineClock), keys, ttl, self.timeout, me);
         Ok(Client { context })

@@ -1,9 +1,9 @@
 //! What all parts of one client share.
 
 use crate::clock::Clock;
+use crate::history::History;
 use crate::info::Record;
 use crate::key::Keys;
-use crate::history::History;
 use crate::leases::{Granted, Leases, Left};
 use crate::store::{Fault, Store};
 use crate::views::{Closed, Views};

@@ -103,7 +103,10 @@ impl Guard {
     /// wait has ended without it, who held the lock when last heard of (token 0: not known).
     pub fn info(&self) -> Info {
         match self.acquisition.place() {
-            Some(place) => self.acquisition.record().clone().into_info(self.name(), place.created),
+            Some(place) => {
+                let info = self.acquisition.record().clone().into_info(self.name(), place.created);
+                Info { key: place.key, ..info }
+            }
             None => self.acquisition.holder().unwrap_or_else(|| Info::free(self.name())),
         }
     }

@@ -25,6 +25,10 @@ impl Holds {
         Hold { holds: self, key, doubted }
     }
 
+    pub(crate) fn contains(&self, key: &str) -> bool {
+        self.keys().contains_key(key)
+    }
+
     /// The keys that are held now, if there are any.
     pub(crate) fn snapshot(&self) -> Option<Vec<String>> {
         let keys = self.keys();

@@ -32,6 +32,8 @@ pub struct Info {
     /// How long the holder's lease would last if it were not kept alive from now on; `None` when not asked for or when
     /// there is no lease.
     pub lease_left: Option<Duration>,
+    /// Of the holder, where it was read from etcd.
+    pub(crate) key: String,
 }
 
 impl Info {
@@ -117,7 +119,7 @@ impl Info {
 
     /// The holder of the lock `name`, from its key.
     pub(crate) fn of_key(name: &str, kv: &KeyValue) -> Self {
-        match serde_json::from_slice::<Record>(&kv.value) {
+        let info = match serde_json::from_slice::<Record>(&kv.value) {
             Ok(record) => record.into_info(name, kv.created),
             Err(_) => Info {
                 name: name.into(),
@@ -126,7 +128,8 @@ impl Info {
                 value: String::from_utf8_lossy(&kv.value).into_owned(),
                 ..Info::default()
             },
-        }
+        };
+        Info { key: String::from_utf8_lossy(&kv.key).into_owned(), ..info }
     }
 
     /// The holder of the lock `name`: that of its oldest key, with as many waiters as there are other keys.
@@ -137,12 +140,16 @@ impl Info {
         }
     }
 
-    /// For messages: `held by node-3 pid 4711 (yum) since 2m, reason "upgrade"`.
-    pub(crate) fn describe_holder(&self) -> String {
+    /// For messages: `held by node-3 pid 4711 (yum) since 2m, reason "upgrade"`; if it is `ours`, `held by a guard of
+    /// this very client since 2m, reason "upgrade"`.
+    pub(crate) fn describe_holder(&self, ours: bool) -> String {
         if self.mode == Mode::Foreign {
             return "held by something that is not locker".into();
         }
-        let mut text = format!("held by {} pid {} ({})", self.host, self.pid, self.program);
+        let mut text = match ours {
+            true => "held by a guard of this very client".into(),
+            false => format!("held by {} pid {} ({})", self.host, self.pid, self.program),
+        };
         if let Some(age) = self.since.and_then(|since| since.elapsed().ok()) {
             text += &format!(" since {}", age_text(age));
         }
@@ -202,6 +209,10 @@ mod tests {
             mode: Mode::Exclusive,
             ..Info::default()
         };
-        assert_eq!(info.describe_holder(), r#"held by node-3 pid 4711 (yum) since 2m, reason "up \"grade\"""#);
+        assert_eq!(
+            info.describe_holder(true),
+            r#"held by a guard of this very client since 2m, reason "up \"grade\"""#
+        );
+        assert_eq!(info.describe_holder(false), r#"held by node-3 pid 4711 (yum) since 2m, reason "up \"grade\"""#);
     }
 }

@@ -239,9 +239,17 @@ impl Lease {
         }
     }
 
+    /// That etcd has not answered for long, if so.
+    pub(crate) fn silence(&self) -> Option<Error> {
+        self.at_risk().then(|| self.risky())
+    }
+
+    fn risky(&self) -> Error {
+        self.with_trouble(Error::new(ErrorKind::Unavailable, "the lease has not been renewed for long"))
+    }
+
     fn tell_risk(&self) {
-        let risk = Error::new(ErrorKind::Unavailable, "the lease has not been renewed for long");
-        let risk = self.with_trouble(risk);
+        let risk = self.risky();
         self.status.send_if_modified(|status| match status {
             Status::Alive => {
                 warn!(lease = self.id, reason = %risk, "locks are at risk");

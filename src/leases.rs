@@ -156,13 +156,10 @@ impl Leases {
         Ok(lease)
     }
 
-    /// The lease that lives now, for tests that disturb it.
-    #[cfg(test)]
-    pub(crate) fn current(&self) -> Option<i64> {
+    /// The last lease that was granted, which may have ended.
+    pub(crate) fn current(&self) -> Option<Arc<Lease>> {
         match &*self.slot() {
-            Slot::Grant(granted) => {
-                granted.borrow().as_ref().and_then(|lease| lease.as_ref().ok()).map(|lease| lease.id)
-            }
+            Slot::Grant(granted) => granted.borrow().as_ref().and_then(|lease| lease.as_ref().ok()).cloned(),
             _ => None,
         }
     }
@@ -192,4 +189,3 @@ fn random_id() -> Result<i64> {
         .map_err(|error| Error::new(ErrorKind::Internal, format!("the system gives no random numbers: {error}")))?;
     Ok((random >> 1).max(1) as i64)
 }
-

@@ -363,4 +363,3 @@ impl State {
         reply.revision > self.revision && !same
     }
 }
-

@@ -88,3 +88,16 @@ async fn a_waiter_whose_lease_died_enters_again_at_the_tail_and_says_so() {
     held.unlock().await.unwrap();
     timeout(PATIENCE, waiting.wait(None)).await.unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn who_waited_while_etcd_was_silent_hears_of_that_and_not_of_a_holder() {
+    let etcd = Etcd::start();
+    let (one, other) = (client(&etcd, 10).await, client(&etcd, 2).await);
+    let _held = one.lock("x").await.unwrap();
+    let waiting = other.lock("x").timeout(Duration::from_secs(3)).start().unwrap();
+    eventually("it waits", async || etcd.keys("/locker/x/").len() == 2).await;
+    etcd.stop();
+    let error = timeout(PATIENCE, waiting.wait(None)).await.unwrap().unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    etcd.go_on();
+}

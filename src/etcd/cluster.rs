@@ -4,6 +4,7 @@ use super::classify::{Failure, Verdict, classify};
 use super::convert;
 use super::endpoint::{Access, Endpoint, Stubs};
 use super::stream::{Beats, RunningWatch};
+use super::version;
 use crate::store::*;
 use crate::{Error, ErrorKind, Result};
 use etcd_client::{LeaseGrantOptions, LeaseTimeToLiveOptions};
@@ -13,12 +14,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use tracing::debug;
+use tracing::{debug, warn};
 
 /// The limit of an attempt: so many usual round trips, and at least this long.
 const PATIENCE: (u32, Duration) = (4, Duration::from_millis(300));
-/// How many calls of one client may be under way. A thousand at once take etcd longer than an attempt may take: those
-/// that wait their turn here are in no doubt. etcd is kept busy by far fewer.
+/// However short the leases are: who gives up sooner is never answered by an etcd that is far away.
+const PATIENCE_LEAST: u32 = 2;
+/// How many calls of one client may be under way, of those that are never repeated and of the others. A thousand at once
+/// take etcd longer than an attempt may take: those that wait their turn here are in no doubt. etcd is kept busy by far
+/// fewer.
 const UNDER_WAY: usize = 100;
 /// The pause before a call is tried again when every endpoint has just failed it: doubled from the first to the last.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
@@ -34,8 +38,9 @@ struct Members {
     current: AtomicUsize,
     /// An attempt takes no longer than this in the first round, so that a lease survives a few of them.
     longest_first_attempt: Duration,
-    /// Room for calls under way.
-    room: Semaphore,
+    /// Room for calls under way: for those that are never repeated (who enters) and for the others (who looks or leaves,
+    /// and is not to wait behind those).
+    room: [Semaphore; 2],
 }
 
 /// Whether a call may be done twice.
@@ -66,7 +71,7 @@ impl Cluster {
         // Clients that start together spread over the members.
         let first = getrandom::u32().unwrap_or(0) as usize % endpoints.len();
         let longest_first_attempt = (ttl / 6).clamp(PATIENCE.1, Duration::from_secs(1));
-        let (current, room) = (AtomicUsize::new(first), Semaphore::new(UNDER_WAY));
+        let (current, room) = (AtomicUsize::new(first), [(); 2].map(|()| Semaphore::new(UNDER_WAY)));
         Ok(Cluster(Arc::new(Members { endpoints, current, longest_first_attempt, room })))
     }
 
@@ -88,7 +93,8 @@ impl Cluster {
     /// How long the attempt number `attempt` of a call may take at `endpoint`. It doubles with each round over all
     /// endpoints: a cluster that is merely slow is waited for.
     pub(super) fn patience(&self, endpoint: &Endpoint, attempt: usize) -> Duration {
-        let first = (endpoint.round_trip() * PATIENCE.0).clamp(PATIENCE.1, self.0.longest_first_attempt);
+        let usual = endpoint.round_trip();
+        let first = (usual * PATIENCE.0).clamp(PATIENCE.1, self.0.longest_first_attempt).max(usual * PATIENCE_LEAST);
         first * 2u32.saturating_pow((attempt / self.0.endpoints.len()) as u32)
     }
 
@@ -106,7 +112,7 @@ impl Cluster {
         let mut pause = PAUSE.0;
         let mut attempt = 0;
         loop {
-            let room = timeout_at(by, self.0.room.acquire()).await;
+            let room = timeout_at(by, self.0.room[repeat as usize].acquire()).await;
             let endpoint = self.choose();
             let limit = by.min(Instant::now() + self.patience(&endpoint, attempt));
             let tried = match &room {
@@ -126,6 +132,23 @@ impl Cluster {
             }
             sleep_until(again).await;
             attempt += 1;
+        }
+    }
+
+    /// Says once in the log what is known to be wrong with the etcd that answers. Nothing depends on it.
+    pub(crate) async fn watch_out(self, by: Instant) {
+        let ask = |endpoint: Arc<Endpoint>, stubs: Arc<Stubs>| async move {
+            let status = stubs.maintenance.clone().status().await.map_err(classify)?;
+            Ok((endpoint, status))
+        };
+        match self.call(Repeat::Harmless, by, ask).await {
+            Ok(Answer { value: (endpoint, status), .. }) => {
+                debug!(endpoint = endpoint.url, version = status.version(), "etcd's version");
+                if let Some(watch_out) = version::watch_out(status.version()) {
+                    warn!(endpoint = endpoint.url, "{watch_out}");
+                }
+            }
+            Err(fault) => debug!(?fault, "etcd does not tell its version"),
         }
     }
 

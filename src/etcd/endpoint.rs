@@ -2,7 +2,7 @@
 
 use super::classify::{Failure, Verdict, classify};
 use crate::{Error, ErrorKind, Result};
-use etcd_client::{Channel, Client, ConnectOptions, KvClient, LeaseClient, WatchClient};
+use etcd_client::{Channel, Client, ConnectOptions, KvClient, LeaseClient, MaintenanceClient, WatchClient};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +34,7 @@ pub(crate) struct Stubs {
     pub(crate) kv: KvClient,
     pub(crate) lease: LeaseClient,
     pub(crate) watch: WatchClient,
+    pub(crate) maintenance: MaintenanceClient,
 }
 
 pub(crate) struct Endpoint {
@@ -106,6 +107,7 @@ impl Endpoint {
             kv: client.kv_client().max_decoding_message_size(LARGEST_MESSAGE),
             lease: client.lease_client(),
             watch: client.watch_client().max_decoding_message_size(LARGEST_MESSAGE),
+            maintenance: client.maintenance_client(),
         });
         *slot = Some(stubs.clone());
         Ok(stubs)

@@ -9,6 +9,7 @@ mod cluster;
 mod convert;
 mod endpoint;
 mod stream;
+mod version;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use endpoint::Access;

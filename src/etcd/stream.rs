@@ -57,11 +57,7 @@ impl KeepAlive for Beats {
 
 /// One beat, on the stream that is open or else on a new one, whose first message it is. Of the answer to that
 /// etcd_client gives no revision.
-async fn beat(
-    lease: i64,
-    stubs: Arc<Stubs>,
-    stream: Option<BeatStream>,
-) -> Result<(BeatStream, Option<i64>), Failure> {
+async fn beat(lease: i64, stubs: Arc<Stubs>, stream: Option<BeatStream>) -> Result<(BeatStream, Option<i64>), Failure> {
     let Some((mut keeper, mut replies)) = stream else {
         return Ok((stubs.lease.clone().keep_alive(lease).await.map_err(classify)?, None));
     };

@@ -12,9 +12,14 @@ pub(super) struct Etcd {
     keys: BTreeMap<Vec<u8>, (KeyValue, i64)>,
     leases: BTreeMap<i64, Lease>,
     history: Vec<Event>,
+    /// Up to this revision the history is forgotten.
+    compacted: i64,
     watches: Vec<(KeyRange, mpsc::UnboundedSender<Vec<Event>>)>,
 }
 
+pub(super) type Events = mpsc::UnboundedReceiver<Vec<Event>>;
+
+#[derive(Clone)]
 struct Lease {
     ttl: Duration,
     ends: Instant,
@@ -103,8 +108,24 @@ impl Etcd {
         there
     }
 
-    /// The keys as they were at `revision`.
+    pub(super) fn compact(&mut self) {
+        self.compacted = self.revision;
+    }
+
+    /// What a backup holds. Whoever watches the original does not watch the copy.
+    pub(super) fn backup(&self) -> Etcd {
+        Etcd {
+            keys: self.keys.clone(),
+            leases: self.leases.clone(),
+            history: self.history.clone(),
+            watches: Vec::new(),
+            ..*self
+        }
+    }
+
+    /// The keys as they were at `revision`, or at the oldest that is known.
     pub(super) fn range(&self, range: &Range, revision: i64) -> RangeReply {
+        let revision = revision.max(self.compacted);
         let mut kvs: Vec<_> = match revision == self.revision {
             true => self.keys.values().map(|(kv, _)| kv.clone()).collect(),
             false => self.past(revision),
@@ -127,7 +148,10 @@ impl Etcd {
     }
 
     /// Events from `from` on, or from now on, as they come.
-    pub(super) fn watch(&mut self, keys: KeyRange, from: Option<i64>) -> mpsc::UnboundedReceiver<Vec<Event>> {
+    pub(super) fn watch(&mut self, keys: KeyRange, from: Option<i64>) -> Result<Events, Fault> {
+        if from.is_some_and(|from| from <= self.compacted) {
+            return Err(Fault::Compacted);
+        }
         let (tell, told) = mpsc::unbounded_channel();
         let from = from.unwrap_or(self.revision + 1);
         let past: Vec<_> =
@@ -136,7 +160,7 @@ impl Etcd {
             let _ = tell.send(events.to_vec());
         }
         self.watches.push((keys, tell));
-        told
+        Ok(told)
     }
 
     fn holds(&self, compare: &Compare) -> bool {

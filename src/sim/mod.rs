@@ -10,8 +10,10 @@
 mod agents;
 mod etcd;
 mod network;
+mod scenes;
 
-use agents::{run, sleep_of_the_machine};
+use agents::run;
+use scenes::{history_goes_back, sleep_of_the_machine};
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
@@ -22,6 +24,13 @@ fn simulate(history: impl Future<Output = ()>) {
     runtime.block_on(history);
 }
 
+fn simulate_seed(seed: u64, history: impl Future<Output = ()>) {
+    if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| simulate(history))) {
+        eprintln!("that was seed {seed}: LOCKER_SEED={seed} cargo test --lib sim");
+        std::panic::resume_unwind(panic);
+    }
+}
+
 #[test]
 fn whatever_the_network_does_never_two_hold_and_nothing_is_left() {
     let seeds = match number("LOCKER_SEED") {
@@ -29,10 +38,14 @@ fn whatever_the_network_does_never_two_hold_and_nothing_is_left() {
         None => 0..number("LOCKER_SEEDS").unwrap_or(200),
     };
     for seed in seeds {
-        if let Err(panic) = std::panic::catch_unwind(|| simulate(run(seed))) {
-            eprintln!("that was seed {seed}: LOCKER_SEED={seed} cargo test --lib sim");
-            std::panic::resume_unwind(panic);
-        }
+        simulate_seed(seed, run(seed));
+    }
+}
+
+#[test]
+fn when_the_history_goes_back_everything_ends_and_nothing_begins() {
+    for seed in 0..100 {
+        simulate_seed(seed, history_goes_back(seed));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The way between a client and the model of etcd: slow, lossy, and sometimes late by seconds.
 
-use super::etcd::Etcd;
+use super::etcd::{Etcd, Events};
 use crate::clock::Clock;
 use crate::store::{
     self, Deleted, Event, Fault, KeepAlive, KeyRange, Pending, RangeReply, Store, Txn, TxnReply, Watch,
@@ -11,7 +11,6 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 /// How long an attempt is waited for, as the real one does at most in its first round.
@@ -114,6 +113,8 @@ enum Fate {
     Late(Duration),
     /// Refused by a member that has no leader.
     NotTaken,
+    /// Refused for good, as without permission or space.
+    Refused,
 }
 
 /// One client's connection.
@@ -135,22 +136,25 @@ impl Connection {
         if !self.world.chance(8) {
             return Fate::Answered;
         }
-        match self.world.number(0..4) {
-            0 => Fate::Lost,
-            1 => Fate::Unanswered,
-            2 => Fate::Late(self.world.millis(0..15_000)),
-            _ => Fate::NotTaken,
+        match self.world.number(0..40) {
+            0..10 => Fate::Lost,
+            10..20 => Fate::Unanswered,
+            20..30 => Fate::Late(self.world.millis(0..15_000)),
+            30..39 => Fate::NotTaken,
+            _ => Fate::Refused,
         }
     }
 
     /// One attempt. `Err(true)`: in doubt.
-    async fn attempt<T>(&self, step: impl FnOnce(&mut Etcd) -> T + Send + 'static) -> Result<T, bool>
+    async fn attempt<T, S>(&self, step: S) -> Result<Result<T, Fault>, bool>
     where
         T: Send + 'static,
+        S: FnOnce(&mut Etcd) -> Result<T, Fault> + Send + 'static,
     {
         sleep(self.world.latency()).await;
         match self.fate() {
             Fate::NotTaken => return Err(false),
+            Fate::Refused => return Ok(Err(Fault::Refused(Error::new(ErrorKind::Denied, "the model refuses")))),
             Fate::Answered => {
                 let result = self.world.step(step);
                 sleep(self.world.latency()).await;
@@ -161,7 +165,7 @@ impl Connection {
                 let world = self.world.clone();
                 tokio::spawn(async move {
                     sleep(by).await;
-                    world.step(step);
+                    let _ = world.step(step);
                 });
             }
             Fate::Lost => (),
@@ -241,7 +245,7 @@ impl Store for Arc<Connection> {
 
     fn watch(&self, keys: KeyRange, from: Option<i64>, by: Instant) -> Pending<'_, Box<dyn Watch>> {
         Box::pin(async move {
-            let open = move |etcd: &mut Etcd| Ok((etcd.revision, etcd.watch(keys, from)));
+            let open = move |etcd: &mut Etcd| Ok((etcd.revision, etcd.watch(keys, from)?));
             let ((begun, events), _) = self.call(true, by, open).await?;
             let silent_after = self.world.chance(10).then(|| self.world.number(0..5));
             Ok(Box::new(ModelWatch { connection: self.clone(), begun, events, silent_after, due: None })
@@ -259,7 +263,9 @@ impl KeepAlive for Beats {
     fn beat(&mut self, by: Instant) -> Pending<'_, Option<i64>> {
         let lease = self.lease;
         Box::pin(async move {
-            match timeout_at(by, self.connection.attempt(move |etcd| Ok((etcd.keep_alive(lease)?, etcd.revision)))).await {
+            match timeout_at(by, self.connection.attempt(move |etcd| Ok((etcd.keep_alive(lease)?, etcd.revision))))
+                .await
+            {
                 Ok(Ok(result)) => result.map(|((), revision)| Some(revision)),
                 _ => Err(Fault::Doubt(unavailable())),
             }
@@ -270,7 +276,7 @@ impl KeepAlive for Beats {
 struct ModelWatch {
     connection: Arc<Connection>,
     begun: i64,
-    events: mpsc::UnboundedReceiver<Vec<Event>>,
+    events: Events,
     /// After so many messages nothing comes any more, and nobody says so.
     silent_after: Option<u64>,
     /// What is under way, and when it arrives.
@@ -285,7 +291,8 @@ impl Watch for ModelWatch {
     fn next(&mut self) -> Pending<'_, Vec<Event>> {
         Box::pin(async {
             if self.due.is_none() {
-                let events = self.events.recv().await.expect("the model lives as long as its world");
+                // Over when another etcd, from a backup, has taken the place of this one.
+                let Some(events) = self.events.recv().await else { return Err(Fault::NotDone(unavailable())) };
                 self.due = Some((Instant::now() + self.connection.world.latency(), events));
             }
             sleep_until(self.due.as_ref().expect("just set").0).await;

@@ -1,0 +1,83 @@
+//! Single scenes, in calm weather.
+
+use super::agents::Peer;
+use super::etcd::Etcd;
+use super::network::World;
+use crate::lock::Lock;
+use crate::queue::Queue;
+use crate::{ErrorKind, Guard, Loss, Watcher};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+
+fn calm(seed: u64) -> Arc<World> {
+    let world = World::new(seed);
+    world.stormy.store(false, Ordering::Relaxed);
+    world
+}
+
+/// The machine sleeps for an hour, and there is no network when it wakes: its clock has gone on, its timers have not.
+pub(super) async fn sleep_of_the_machine() {
+    let world = calm(1);
+    let peer = Peer::new(&world);
+    let guard = Lock::new(peer.context(), "a".into()).await.unwrap();
+    peer.connection.cut.store(true, Ordering::Relaxed);
+    peer.clock.jump(Duration::from_secs(3600));
+    let woken = Instant::now();
+    assert!(!guard.held());
+    let why = guard.lost().await;
+    assert_eq!((why.kind(), why.loss()), (ErrorKind::Lost, Some(Loss::Expired)));
+    assert!(woken.elapsed() <= Duration::from_secs(1), "told only after {:?}", woken.elapsed());
+}
+
+/// An etcd is wiped, or put back to a backup, under a client that holds, waits and watches.
+pub(super) async fn history_goes_back(seed: u64) {
+    let world = calm(seed);
+    let peer = Peer::new(&world);
+    let lock = |name: &str| Lock::new(peer.context(), name.into());
+    let before = lock("a").await.unwrap();
+    let backup = match world.number(0..3) {
+        0 => Etcd::default(),
+        _ => world.step(|etcd| etcd.backup()),
+    };
+    let after = lock("b").await.unwrap();
+    let waiting = lock("b").start().unwrap();
+    let queue = Queue::new(peer.context(), "b").unwrap();
+    let holders = queue.view().watch(peer.context().by()).await.unwrap();
+    let mut watcher = Watcher::new("b".into(), holders);
+    assert_eq!(watcher.next().await.unwrap().unwrap().token, after.token());
+    sleep(world.millis(0..3000)).await;
+
+    world.step(|etcd| *etcd = backup);
+    let begun = Instant::now();
+    for guard in [&before, &after] {
+        let why = timeout(Duration::from_secs(20), guard.lost()).await.unwrap();
+        assert_eq!(why.kind(), ErrorKind::Lost, "{why}");
+        assert_ne!(why.loss(), Some(Loss::Expired), "{why}");
+    }
+    // The beats, a third of the TTL apart, tell of it, if nothing did before.
+    assert!(begun.elapsed() < Duration::from_secs(5), "told only after {:?}", begun.elapsed());
+    assert_eq!(timeout(Duration::from_secs(20), waiting.wait(None)).await.unwrap().unwrap_err().kind(), CANCELLED);
+    assert_eq!(last(&mut watcher).await, Some(CANCELLED));
+    for _ in 0..3 {
+        assert_eq!(lock("c").await.unwrap_err().kind(), CANCELLED);
+    }
+    drop(peer.reconnect(&world));
+    for name in ["a", "b"] {
+        let guard: Guard =
+            timeout(Duration::from_secs(20), Lock::new(peer.context(), name.into())).await.unwrap().unwrap();
+        guard.unlock().await.unwrap();
+    }
+}
+
+const CANCELLED: ErrorKind = ErrorKind::Cancelled;
+
+/// The error with which a watcher ends.
+async fn last(watcher: &mut Watcher) -> Option<ErrorKind> {
+    let mut last = None;
+    while let Some(item) = timeout(Duration::from_secs(20), watcher.next()).await.unwrap() {
+        last = item.err().map(|error| error.kind());
+    }
+    last
+}
