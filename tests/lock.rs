@@ -5,8 +5,8 @@ mod common;
 
 use common::{Etcd, PATIENCE, eventually};
 use locker::{Client, ErrorKind, Mode, State};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -287,45 +287,4 @@ async fn who_waits_for_himself_is_told_so() {
         let text = client.lock("x").timeout(limit).await.unwrap_err().to_string();
         assert!(text.starts_with("\"x\" is held by a guard of this very client since "), "{text}");
     }
-}
-
-/// What is logged meanwhile, by this thread.
-struct Log(Arc<Mutex<Vec<u8>>>, #[allow(dead_code)] tracing::subscriber::DefaultGuard);
-
-impl Log {
-    fn begin() -> Self {
-        let text = Arc::new(Mutex::new(Vec::new()));
-        let written = text.clone();
-        let writer = move || Append(written.clone());
-        let log = tracing_subscriber::fmt().with_ansi(false).with_max_level(tracing::Level::DEBUG).with_writer(writer);
-        Log(text, tracing::subscriber::set_default(log.finish()))
-    }
-
-    fn count(&self, text: &str) -> usize {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).matches(text).count()
-    }
-}
-
-struct Append(Arc<Mutex<Vec<u8>>>);
-
-impl std::io::Write for Append {
-    fn write(&mut self, text: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend(text);
-        Ok(text.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn what_is_wrong_with_the_server_is_logged_once() {
-    let log = Log::begin();
-    let etcd = Etcd::start();
-    let client = client(&etcd).await;
-    eventually("the version is known", async || log.count("etcd's version") == 1).await;
-    client.lock("x").await.unwrap().unlock().await.unwrap();
-    let is_old = etcd.ctl(&["endpoint", "status", "--write-out=json"]).contains(r#""version":"3.4.2"#);
-    assert_eq!(log.count("has known faults: a leader whose disk stalls"), usize::from(is_old));
 }
