@@ -1,10 +1,8 @@
 //! What is wrong is said at once, by its name, and nothing hangs.
 #![allow(missing_docs)]
 
-mod common;
-
-use common::{Etcd, PATIENCE, free_port};
 use locker::{Client, Connect, ErrorKind, NAME_MAX, REASON_MAX, VALUE_MAX};
+use locker_harness::{Etcd, PATIENCE, free_port};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;

@@ -1,20 +1,13 @@
 //! Requests and answers that get lost: whatever became of them, nobody holds a lock that he does not know of.
 #![allow(missing_docs)]
 
-mod common;
-
-use common::proxy::{Mood, Proxy};
-use common::{Etcd, PATIENCE, eventually};
 use locker::{Client, ErrorKind};
+use locker_harness::{Etcd, Mood, PATIENCE, Proxy, eventually};
 use std::time::Duration;
 use tokio::time::timeout;
 
-const NORMAL: Mood = Mood { hold_requests: false, lose_answers: false, down: false };
-const LOSE_ANSWERS: Mood = Mood { lose_answers: true, ..NORMAL };
-const HOLD_REQUESTS: Mood = Mood { hold_requests: true, ..NORMAL };
-
 async fn client(proxy: &Proxy) -> Client {
-    Client::connect(&proxy.endpoint).timeout(Duration::from_secs(2)).await.unwrap()
+    Client::connect(proxy.endpoint()).timeout(Duration::from_secs(2)).await.unwrap()
 }
 
 /// The keys that hold or wait for `name`.
@@ -25,14 +18,14 @@ fn keys(etcd: &Etcd, name: &str) -> Vec<String> {
 #[tokio::test]
 async fn an_enter_whose_answer_is_lost_is_found_again() {
     let etcd = Etcd::start();
-    let proxy = Proxy::start(&etcd.endpoint()).await;
+    let proxy = Proxy::start(&etcd.endpoint());
     let client = client(&proxy).await;
     client.lock("warm").await.unwrap().unlock().await.unwrap();
 
-    proxy.set(LOSE_ANSWERS);
+    proxy.set(Mood::LOSE_ANSWERS);
     let guard = client.lock("x").start().unwrap();
     eventually("etcd has applied it", async || keys(&etcd, "x").len() == 1).await;
-    proxy.set(NORMAL);
+    proxy.set(Mood::NORMAL);
     timeout(PATIENCE, guard.wait(None)).await.unwrap().unwrap();
     assert_eq!(keys(&etcd, "x"), [guard.key()]);
     guard.unlock().await.unwrap();
@@ -42,18 +35,18 @@ async fn an_enter_whose_answer_is_lost_is_found_again() {
 #[tokio::test]
 async fn an_enter_that_was_given_up_in_doubt_leaves_no_ghost() {
     let etcd = Etcd::start();
-    let proxy = Proxy::start(&etcd.endpoint()).await;
+    let proxy = Proxy::start(&etcd.endpoint());
     let client = client(&proxy).await;
     let kept = client.lock("kept").await.unwrap();
 
-    for mood in [LOSE_ANSWERS, HOLD_REQUESTS] {
+    for mood in [Mood::LOSE_ANSWERS, Mood::HOLD_REQUESTS] {
         proxy.set(mood);
         let error = timeout(PATIENCE, client.lock("x")).await.unwrap().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
         let dropped = client.lock("y").start().unwrap();
         let _ = timeout(Duration::from_millis(500), dropped.wait(None)).await;
         drop(dropped);
-        proxy.set(NORMAL);
+        proxy.set(Mood::NORMAL);
         // Late or not, nothing of either stays, though the lease lives on.
         for name in ["x", "y"] {
             let guard = timeout(PATIENCE, client.lock(name)).await.unwrap().unwrap();
@@ -67,16 +60,16 @@ async fn an_enter_that_was_given_up_in_doubt_leaves_no_ghost() {
 #[tokio::test]
 async fn a_release_whose_answer_is_lost_is_over_here_and_finished_behind() {
     let etcd = Etcd::start();
-    let proxy = Proxy::start(&etcd.endpoint()).await;
+    let proxy = Proxy::start(&etcd.endpoint());
     let (client, other) = (client(&proxy).await, Client::connect(etcd.endpoint()).await.unwrap());
 
     // The delete is applied, its answer lost.
     let guard = client.lock("x").await.unwrap();
-    proxy.set(LOSE_ANSWERS);
+    proxy.set(Mood::LOSE_ANSWERS);
     let error = guard.unlock().await.unwrap_err();
     assert_eq!((error.kind(), guard.held()), (ErrorKind::Unavailable, false));
     let heir = timeout(PATIENCE, other.lock("x")).await.unwrap().unwrap();
-    proxy.set(NORMAL);
+    proxy.set(Mood::NORMAL);
     // Our delete is tried again, and must not free the lock of the next holder.
     let behind = timeout(PATIENCE, client.lock("y")).await.unwrap().unwrap();
     assert!(heir.held() && behind.held());
@@ -85,25 +78,25 @@ async fn a_release_whose_answer_is_lost_is_over_here_and_finished_behind() {
 
     // The delete does not even reach etcd in time.
     let guard = client.lock("x").await.unwrap();
-    proxy.set(HOLD_REQUESTS);
+    proxy.set(Mood::HOLD_REQUESTS);
     assert_eq!(guard.unlock().await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert!(!guard.held());
-    proxy.set(NORMAL);
+    proxy.set(Mood::NORMAL);
     timeout(PATIENCE, other.lock("x")).await.unwrap().unwrap().unlock().await.unwrap();
 }
 
 #[tokio::test]
 async fn connections_that_are_cut_all_the_time_cost_no_lock() {
     let etcd = Etcd::start();
-    let proxy = Proxy::start(&etcd.endpoint()).await;
+    let proxy = Proxy::start(&etcd.endpoint());
     let (client, other) = (client(&proxy).await, Client::connect(etcd.endpoint()).await.unwrap());
     let kept = client.lock("kept").await.unwrap();
     let cutting = async {
         loop {
             tokio::time::sleep(Duration::from_millis(70)).await;
-            proxy.set(Mood { down: true, ..NORMAL });
+            proxy.set(Mood::DOWN);
             tokio::task::yield_now().await;
-            proxy.set(NORMAL);
+            proxy.set(Mood::NORMAL);
         }
     };
     let locking = async {

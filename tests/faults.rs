@@ -1,10 +1,8 @@
-//! A single etcd that stops, restarts or goes away for good. (A cluster that loses members: to come.)
+//! A single etcd that stops, restarts or goes away for good. A cluster that loses members: see tests/torture.
 #![allow(missing_docs)]
 
-mod common;
-
-use common::{Etcd, PATIENCE, eventually};
 use locker::{Client, ErrorKind, State};
+use locker_harness::{Etcd, PATIENCE, eventually};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 

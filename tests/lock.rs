@@ -1,10 +1,8 @@
 //! The core against a real etcd: what a user sees of lock, unlock, get and watch.
 #![allow(missing_docs)]
 
-mod common;
-
-use common::{Etcd, PATIENCE, eventually};
 use locker::{Client, ErrorKind, Mode, State};
+use locker_harness::{Etcd, PATIENCE, eventually};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;

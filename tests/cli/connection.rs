@@ -1,7 +1,7 @@
 //! Flags and variables that say how to reach etcd.
 
-use crate::etcd::{Etcd, Space, etcdctl};
-use crate::process::{Process, ended};
+use crate::etcd::{Space, etcdctl};
+use locker_harness::{Etcd, Process, ended};
 use std::fs;
 use std::io::Write;
 
@@ -69,18 +69,9 @@ fn variables_with_nonsense_are_named() {
 
 #[test]
 fn users_and_passwords() {
-    let etcd = Etcd::start();
-    let space = etcd.space();
-    for arguments in [
-        &["user", "add", "root:root-secret"][..],
-        &["role", "add", "ours"],
-        &["role", "grant-permission", "ours", "readwrite", "--prefix", &space.prefix],
-        &["user", "add", "alice:se:cret"],
-        &["user", "grant-role", "alice", "ours"],
-        &["auth", "enable"],
-    ] {
-        space.etcdctl(arguments);
-    }
+    let mut etcd = Etcd::start();
+    let space = Space::at(&etcd.endpoint());
+    etcd.enable_users("alice", "se:cret", &space.prefix);
     let directory = tempfile::tempdir().unwrap();
     let (right, wrong) = (directory.path().join("right"), directory.path().join("wrong"));
     fs::write(&right, "se:cret\n").unwrap();

@@ -1,8 +1,8 @@
 //! `locker dev`: that it gives an etcd, and that nothing of it stays.
 
+use crate::LOCKER;
 use crate::etcd::{etcd_of, etcdctl};
-use crate::process::{Process, ended, program};
-use crate::{LOCKER, PATIENCE};
+use locker_harness::{PATIENCE, Process, ended, program};
 use rustix::process::{Pid, Signal};
 use std::fs;
 use std::io::Read;

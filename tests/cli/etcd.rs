@@ -1,8 +1,8 @@
-//! An etcd to test against, started by `locker dev`.
+//! A place in an etcd to test against.
 
 use crate::LOCKER;
-use crate::process::{self, Ended, Process, ended};
-use rustix::process::{Pid, Signal, kill_process};
+use locker_harness::{Ended, Process, ended, program};
+use rustix::process::{Pid, Signal};
 use std::fs;
 use std::io::Write;
 use std::process::Command;
@@ -11,32 +11,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::thread;
 use tempfile::NamedTempFile;
-
-/// An etcd that belongs to one test.
-pub(crate) struct Etcd {
-    dev: Process,
-    endpoint: String,
-}
-
-impl Etcd {
-    pub(crate) fn start() -> Self {
-        let mut command = process::program(LOCKER);
-        command.arg("dev");
-        let dev = Process::start(command);
-        let endpoint = dev.line();
-        Etcd { dev, endpoint }
-    }
-
-    /// A place in it.
-    pub(crate) fn space(&self) -> Space {
-        Space::at(&self.endpoint)
-    }
-
-    /// Sends a signal to etcd itself.
-    pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(etcd_of(self.dev.pid()), signal).unwrap();
-    }
-}
 
 /// The etcd that a process has started.
 pub(crate) fn etcd_of(parent: Pid) -> Pid {
@@ -72,7 +46,8 @@ impl Space {
         Space::at(shared())
     }
 
-    fn at(endpoint: &str) -> Self {
+    /// In an etcd that belongs to one test.
+    pub(crate) fn at(endpoint: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let prefix = format!("/t/{}-{}/", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let mut held = NamedTempFile::new().unwrap();
@@ -85,8 +60,8 @@ impl Space {
     }
 
     /// A command that finds its etcd and nobody's settings.
-    pub(crate) fn command(&self, program: &str, arguments: &[&str]) -> Command {
-        let mut command = process::program(program);
+    pub(crate) fn command(&self, name: &str, arguments: &[&str]) -> Command {
+        let mut command = program(name);
         command.args(arguments);
         for (variable, _) in std::env::vars_os() {
             let name = variable.to_string_lossy();
@@ -187,7 +162,7 @@ fn shared() -> &'static str {
         // Ended with the thread that started it, and that one lives as long as the process, however that ends.
         thread::spawn(move || {
             let pid = std::process::id().to_string();
-            let mut command = process::program(LOCKER);
+            let mut command = program(LOCKER);
             command.args(["leash", &pid, &Signal::TERM.as_raw().to_string(), "--", LOCKER, "dev"]);
             let dev = Process::start(command);
             tell.send(dev.line()).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::LOCKER;
 use crate::etcd::Space;
-use crate::process::{Process, ended};
+use locker_harness::{Process, ended};
 use rustix::process::Signal;
 use std::path::Path;
 use std::process::Command;

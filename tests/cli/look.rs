@@ -2,7 +2,7 @@
 
 use crate::LOCKER;
 use crate::etcd::{Space, etcdctl};
-use crate::process::{Ended, Process, ended};
+use locker_harness::{Ended, Process, ended};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::time::SystemTime;
@@ -54,7 +54,7 @@ fn a_held_lock() {
         assert_eq!(info[field], value, "{info}");
     }
     let since = humantime::parse_rfc3339(info["since"].as_str().unwrap()).unwrap();
-    assert!(SystemTime::now().duration_since(since).unwrap() < crate::PATIENCE);
+    assert!(SystemTime::now().duration_since(since).unwrap() < locker_harness::PATIENCE);
 
     let line = get(&space, &["x"]);
     let expected = format!("held by {host} (tail, pid {}) since ", holder.pid().as_raw_pid());

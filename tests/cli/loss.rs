@@ -1,6 +1,7 @@
 //! What happens to the command of `locker run` when its lock is lost, or may be.
 
-use crate::etcd::{Etcd, Space};
+use crate::etcd::Space;
+use locker_harness::Etcd;
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
@@ -65,15 +66,15 @@ fn a_command_that_stands_still_is_stopped_too() {
 #[test]
 fn the_command_is_dead_before_another_can_hold_the_lock() {
     let etcd = Etcd::start();
-    let space = etcd.space();
+    let space = Space::at(&etcd.endpoint());
     let process = space.start(&["run", "x", "--ttl", "2", "-c", STUBBORN]);
     process.line_with("ready");
     process.line_with("ready");
     // From now on etcd answers nobody: the lease cannot be renewed, and would last for two seconds at most.
     let begun = Instant::now();
-    etcd.signal(Signal::STOP);
+    etcd.stop();
     let ended = process.end();
-    etcd.signal(Signal::CONT);
+    etcd.go_on();
     assert_eq!(ended.code, 76, "{}", ended.stderr);
     // The kill came when the lock ran out, not after the five seconds of `--kill-after`; what else takes time is one
     // attempt to give the lease back.
@@ -83,13 +84,13 @@ fn the_command_is_dead_before_another_can_hold_the_lock() {
 #[test]
 fn the_commands_own_code_survives_an_etcd_that_is_gone_at_the_end() {
     let etcd = Etcd::start();
-    let space = etcd.space();
+    let space = Space::at(&etcd.endpoint());
     let mut process = space.start(&["run", "x", "--command-timeout", "1", "-c", "echo held; cat; exit 5"]);
     process.line_with("held");
-    etcd.signal(Signal::STOP);
+    etcd.stop();
     process.close_stdin();
     let ended = process.end();
-    etcd.signal(Signal::CONT);
+    etcd.go_on();
     assert_eq!(ended.code, 5, "{}", ended.stderr);
     assert!(ended.stderr.contains("not released"), "{}", ended.stderr);
 }

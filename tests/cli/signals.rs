@@ -1,7 +1,7 @@
 //! Signals to `locker run`: passed on while the command runs, the end of the wait before.
 
 use crate::etcd::Space;
-use crate::process::Process;
+use locker_harness::Process;
 use rustix::process::{Pid, Signal, kill_process};
 
 const PASSED_ON: [(Signal, &str, i32); 6] = [

@@ -4,7 +4,7 @@
 
 use crate::LOCKER;
 use crate::etcd::Space;
-use crate::process::Process;
+use locker_harness::Process;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::Write;
 use tempfile::NamedTempFile;

@@ -1,11 +1,13 @@
 // The current etcd, on which tests run beside Debian's: scripts/etcd-current builds it. To raise it, here:
-//     go get -tool go.etcd.io/etcd/server/v3@VERSION go.etcd.io/etcd/etcdctl/v3@VERSION && go mod tidy
+//     go get -tool go.etcd.io/etcd/server/v3@VERSION go.etcd.io/etcd/etcdctl/v3@VERSION \
+//         go.etcd.io/etcd/etcdutl/v3@VERSION && go mod tidy
 module locker/tests/etcd
 
 go 1.26.0
 
 tool (
 	go.etcd.io/etcd/etcdctl/v3
+	go.etcd.io/etcd/etcdutl/v3
 	go.etcd.io/etcd/server/v3
 )
 
@@ -57,6 +59,7 @@ require (
 	go.etcd.io/etcd/client/pkg/v3 v3.7.3 // indirect
 	go.etcd.io/etcd/client/v3 v3.7.3 // indirect
 	go.etcd.io/etcd/etcdctl/v3 v3.7.3 // indirect
+	go.etcd.io/etcd/etcdutl/v3 v3.7.3 // indirect
 	go.etcd.io/etcd/pkg/v3 v3.7.3 // indirect
 	go.etcd.io/etcd/server/v3 v3.7.3 // indirect
 	go.etcd.io/raft/v3 v3.7.0 // indirect

@@ -5,11 +5,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::thread;
 
 /// A running program: its lines as they come, its end, signals. Killed, with its group, when dropped before its end.
-pub(crate) struct Process {
+pub struct Process {
     pid: Pid,
     stdin: Option<ChildStdin>,
     stdout: Receiver<String>,
@@ -21,29 +21,30 @@ pub(crate) struct Process {
 
 /// A program that has ended.
 #[derive(Debug)]
-pub(crate) struct Ended {
+pub struct Ended {
     /// As a shell says it.
-    pub(crate) code: i32,
+    pub code: i32,
     /// What had not been read before.
-    pub(crate) stdout: String,
+    pub stdout: String,
     /// What had not been read before.
-    pub(crate) stderr: String,
+    pub stderr: String,
 }
 
 /// A program to be run, with no signal ignored: whoever runs the tests in the background ignores some.
-pub(crate) fn program(name: &str) -> Command {
+pub fn program(name: &str) -> Command {
     let mut command = Command::new("/usr/bin/env");
     command.args(["--default-signal", name]);
     command
 }
 
 /// Runs it to its end.
-pub(crate) fn ended(command: Command) -> Ended {
+pub fn ended(command: Command) -> Ended {
     Process::start(command).end()
 }
 
 impl Process {
-    pub(crate) fn start(mut command: Command) -> Self {
+    /// Starts it, in a process group of its own.
+    pub fn start(mut command: Command) -> Self {
         let what = format!("{command:?}");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{what}: {error}"));
@@ -56,31 +57,38 @@ impl Process {
         Process { pid, stdin, stdout, stderr, status, ended: false, what }
     }
 
-    pub(crate) fn pid(&self) -> Pid {
+    /// Its process id.
+    pub fn pid(&self) -> Pid {
         self.pid
     }
 
-    pub(crate) fn signal(&self, signal: Signal) {
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
         kill_process(self.pid, signal).unwrap();
     }
 
     /// Writes to its standard input.
-    pub(crate) fn write(&mut self, text: &str) {
+    pub fn write(&mut self, text: &str) {
         self.stdin.as_mut().unwrap().write_all(text.as_bytes()).unwrap();
     }
 
     /// Ends its standard input.
-    pub(crate) fn close_stdin(&mut self) {
+    pub fn close_stdin(&mut self) {
         self.stdin = None;
     }
 
+    /// Whether it runs and has printed nothing that was not read.
+    pub fn is_silent(&self) -> bool {
+        matches!(self.stdout.try_recv(), Err(TryRecvError::Empty))
+    }
+
     /// Its next line of output.
-    pub(crate) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         self.line_with("")
     }
 
     /// Its next line of output that contains `text`.
-    pub(crate) fn line_with(&self, text: &str) -> String {
+    pub fn line_with(&self, text: &str) -> String {
         let mut seen = Vec::new();
         while let Ok(line) = self.stdout.recv_timeout(PATIENCE) {
             if line.contains(text) {
@@ -93,7 +101,7 @@ impl Process {
     }
 
     /// Waits for its end.
-    pub(crate) fn end(mut self) -> Ended {
+    pub fn end(mut self) -> Ended {
         self.stdin = None;
         let status = self.status.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{} does not end", self.what));
         self.ended = true;

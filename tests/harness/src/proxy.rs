@@ -1,0 +1,58 @@
+//! A TCP proxy in front of an endpoint, to lose, hold and delay requests and answers on purpose.
+
+use crate::relay::{Mood, relay, runtime};
+use std::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+/// A proxy in front of an endpoint. It goes, with its connections, when dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    endpoint: String,
+    mood: watch::Sender<Mood>,
+    accepting: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// In front of `endpoint`, `http://HOST:PORT`.
+    pub fn start(endpoint: &str) -> Self {
+        let (listener, port) = listen();
+        let mood = watch::Sender::new(Mood::NORMAL);
+        let target = endpoint.trim_start_matches("http://").to_string();
+        let accepting = runtime().spawn(accept(listener, target, mood.subscribe()));
+        Proxy { endpoint: format!("http://127.0.0.1:{port}"), mood, accepting }
+    }
+
+    /// Where to connect to.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// From now on everything is so.
+    pub fn set(&self, mood: Mood) {
+        self.mood.send_replace(mood);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// A free port of the loopback, listened on.
+pub(crate) fn listen() -> (tokio::net::TcpListener, u16) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    listener.set_nonblocking(true).expect("a socket can be");
+    let _runtime = runtime().enter();
+    (tokio::net::TcpListener::from_std(listener).expect("a listener"), port)
+}
+
+async fn accept(listener: tokio::net::TcpListener, target: String, mood: watch::Receiver<Mood>) {
+    let mut connections = JoinSet::new();
+    while let Ok((client, _)) = listener.accept().await {
+        connections.spawn(relay(client, target.clone(), mood.clone()));
+        while connections.try_join_next().is_some() {}
+    }
+}
