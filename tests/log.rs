@@ -1,9 +1,7 @@
 //! What is logged. One test alone: a log that one thread collects is unreliable while others run beside it.
 #![allow(missing_docs)]
 
-mod common;
-
-use common::{Etcd, eventually};
+use locker_harness::{Etcd, eventually};
 use locker::Client;
 use std::sync::{Arc, Mutex};
 use tracing::Level;
