@@ -1,8 +1,8 @@
 //! What is logged. One test alone: a log that one thread collects is unreliable while others run beside it.
 #![allow(missing_docs)]
 
-use locker_harness::{Etcd, eventually};
 use locker::Client;
+use locker_harness::{Etcd, eventually};
 use std::sync::{Arc, Mutex};
 use tracing::Level;
 

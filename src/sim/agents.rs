@@ -1,143 +1,158 @@
-//! Those who lock and unlock in a simulation, those who disturb them, and the one who looks at it all.
+//! Those who lock and unlock in a simulation, and those who disturb them.
 
 use super::etcd::Etcd;
-use super::network::{Connection, OwnClock, World};
-use crate::context::{Context, Identity};
-use crate::key::Keys;
+use super::model::Model;
+use super::peer::Peer;
+use super::register::{Register, Registered};
+use super::weather::Weather;
 use crate::lock::Lock;
+use crate::store::{Range, Store};
 use crate::{ErrorKind, Guard};
-use std::collections::BTreeMap;
-use std::fmt::Debug;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long the storm lasts, and how long everything may take to come to an end after it.
-const STORM: Duration = Duration::from_secs(60);
+/// How long everything may take to come to an end after the storm.
 const AFTERMATH: Duration = Duration::from_secs(120);
-/// By how much a client's clock may run wrong: the default margin of a tenth of the TTL covers it.
-const RATES: [f64; 3] = [0.97, 1.0, 1.03];
 
-/// One client of the simulation.
-pub(super) struct Peer {
-    /// Now and then it is disconnected, and another takes its place.
-    context: Mutex<Arc<Context>>,
-    pub(super) connection: Arc<Connection>,
-    pub(super) clock: Arc<OwnClock>,
+/// Where it all takes place.
+pub(super) struct Stage {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) weather: Arc<Weather>,
+    /// The same store, if it is a model into which one can look.
+    pub(super) model: Option<Model>,
+    pub(super) storm: Duration,
+    register: Registered,
+    peers: Vec<Peer>,
 }
 
-impl Peer {
-    pub(super) fn new(world: &Arc<World>) -> Self {
-        let rate = world.pick(&RATES).unwrap();
-        let (connection, clock) = (Connection::new(world.clone()), OwnClock::new(rate));
-        let context = Mutex::new(connect(world, &connection, &clock));
-        Peer { context, connection, clock }
+impl Stage {
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        model: Option<Model>,
+        weather: Arc<Weather>,
+        storm: Duration,
+    ) -> Arc<Stage> {
+        let peers = (0..3).map(|_| Peer::new(store.clone(), &weather)).collect();
+        Arc::new(Stage { store, weather, model, storm, register: Arc::new(Mutex::new(Register::default())), peers })
     }
 
-    pub(super) fn context(&self) -> Arc<Context> {
-        self.context.lock().unwrap().clone()
+    fn register(&self) -> std::sync::MutexGuard<'_, Register> {
+        self.register.lock().unwrap()
     }
 
-    /// A new client in the place of the present one, which is given.
-    pub(super) fn reconnect(&self, world: &World) -> Arc<Context> {
-        let new = connect(world, &self.connection, &self.clock);
-        std::mem::replace(&mut *self.context.lock().unwrap(), new)
+    async fn keys(&self) -> Vec<String> {
+        let by = Instant::now() + AFTERMATH;
+        let reply = self.store.range(Range::all("/"), by).await.unwrap();
+        reply.kvs.into_iter().map(|kv| String::from_utf8(kv.key).unwrap()).collect()
     }
-}
 
-fn connect(world: &World, connection: &Arc<Connection>, clock: &Arc<OwnClock>) -> Arc<Context> {
-    let me = Identity { host: "h".into(), pid: 1, program: "p".into() };
-    let ttl = Duration::from_secs(world.number(2..11));
-    let keys = Keys::new("/".into()).unwrap();
-    Context::new(Arc::new(connection.clone()), clock.clone(), keys, ttl, Duration::from_secs(5), me)
-}
+    /// The leases that have an epoch.
+    async fn leases(&self) -> Vec<i64> {
+        let of_key = |key: &String| i64::from_str_radix(key.strip_prefix("/%!/epoch/")?, 16).ok();
+        self.keys().await.iter().filter_map(of_key).collect()
+    }
 
-/// What is known of all guards.
-#[derive(Default)]
-struct Register {
-    guards: Vec<Weak<Guard>>,
-    /// The highest token so far of each lock.
-    tokens: BTreeMap<String, i64>,
-    /// Keys that somebody deleted by hand: their guards are told a little later.
-    deleted: Vec<String>,
-}
-
-pub(super) async fn run(seed: u64) {
-    let world = World::new(seed);
-    let register = Arc::new(Mutex::new(Register::default()));
-    *world.inspect.lock().unwrap() = Some(inspector(register.clone()));
-    let peers: Vec<_> = (0..3).map(|_| Arc::new(Peer::new(&world))).collect();
-
-    let mut agents = Vec::new();
-    for peer in &peers {
-        for _ in 0..2 {
-            agents.push(tokio::spawn(agent(world.clone(), peer.clone(), register.clone())));
+    async fn until_no_keys(&self, what: &str, which: impl Fn(&str) -> bool) {
+        let end = Instant::now() + AFTERMATH;
+        loop {
+            let left: Vec<_> = self.keys().await.into_iter().filter(|key| which(key)).collect();
+            if left.is_empty() {
+                return;
+            }
+            assert!(Instant::now() < end, "{what} are left behind: {left:?}");
+            sleep(Duration::from_millis(100)).await;
         }
     }
-    let trouble = tokio::spawn(trouble(world.clone(), peers.clone(), register.clone()));
-    let ticking = tokio::spawn(tick(world.clone()));
 
-    for agent in agents {
-        timeout(STORM + AFTERMATH, agent).await.expect("everybody comes to an end").unwrap();
+    /// Everything, from the first lock until nothing is left.
+    pub(super) async fn play(self: Arc<Self>) {
+        let looking = self.look_all_the_time();
+        let agents = (0..self.peers.len() * 2).map(|n| tokio::spawn(agent(self.clone(), n / 2)));
+        let agents: Vec<_> = agents.collect();
+        let trouble = tokio::spawn(trouble(self.clone()));
+        for agent in agents {
+            timeout(self.storm + AFTERMATH, agent).await.expect("everybody comes to an end").unwrap();
+        }
+        trouble.await.unwrap();
+        self.until_no_keys("places", |key| !key.starts_with("/%!/")).await;
+        for peer in &self.peers {
+            peer.context().close().await.unwrap();
+        }
+        // A grant that was given up and came late ends with its TTL.
+        self.until_no_keys("keys", |_| true).await;
+        assert!(!looking.is_finished(), "the one who looks has found something");
+        looking.abort();
+        if let Some(model) = &self.model {
+            model.inspect(None);
+            sleep(AFTERMATH).await;
+            assert_eq!(model.step(|etcd| etcd.leases()), [0; 0], "leases are left behind");
+        }
     }
-    trouble.await.unwrap();
-    until_none(&world, "places", |etcd| etcd.keys().into_iter().filter(|key| !key.starts_with("/%!/")).collect()).await;
-    for peer in &peers {
-        peer.context().close().await.unwrap();
+
+    /// On the model after every step, which here also come by themselves; on a real etcd again and again.
+    fn look_all_the_time(self: &Arc<Self>) -> tokio::task::JoinHandle<()> {
+        let (stage, register) = (self.clone(), self.register.clone());
+        match self.model.clone() {
+            Some(model) => {
+                model.inspect(Some(Box::new(move |etcd| register.lock().unwrap().look(Some(etcd)))));
+                tokio::spawn(async move {
+                    loop {
+                        sleep(Duration::from_millis(100)).await;
+                        model.step(|_| ());
+                    }
+                })
+            }
+            None => tokio::spawn(async move {
+                loop {
+                    sleep(Duration::from_millis(1)).await;
+                    stage.register().look(None);
+                }
+            }),
+        }
     }
-    // A grant that was given up and came late ends with its TTL.
-    until_none(&world, "keys", |etcd| etcd.keys()).await;
-    until_none(&world, "leases", |etcd| etcd.leases()).await;
-    ticking.abort();
-    *world.inspect.lock().unwrap() = None;
 }
 
 /// Locks and unlocks, in all the ways there are, until the storm is over; then once more, well-behaved.
-async fn agent(world: Arc<World>, peer: Arc<Peer>, register: Arc<Mutex<Register>>) {
+async fn agent(stage: Arc<Stage>, peer: usize) {
     let begun = Instant::now();
-    while begun.elapsed() < STORM {
-        let limit = match world.number(0..4) {
+    while begun.elapsed() < stage.storm {
+        let limit = match stage.weather.number(0..4) {
             0 => None,
             1 => Some(Duration::ZERO),
-            _ => Some(world.millis(1..8000)),
+            _ => Some(stage.weather.millis(1..8000)),
         };
-        let patience = world.millis(1..20_000);
-        once(&world, &peer, &register, limit, patience).await;
+        let patience = stage.weather.millis(1..20_000);
+        once(&stage, peer, limit, patience).await;
     }
-    while !once(&world, &peer, &register, None, AFTERMATH).await {}
+    while !once(&stage, peer, None, AFTERMATH).await {}
 }
 
 /// One acquisition: given up after `patience`, by dropping it. Says whether it was held.
-async fn once(
-    world: &World,
-    peer: &Peer,
-    register: &Mutex<Register>,
-    limit: Option<Duration>,
-    patience: Duration,
-) -> bool {
-    let name = world.pick(&["a", "b"]).unwrap();
-    let mut lock = Lock::new(peer.context(), name.into());
+async fn once(stage: &Stage, peer: usize, limit: Option<Duration>, patience: Duration) -> bool {
+    let name = stage.weather.pick(&["a", "b"]).unwrap();
+    let mut lock = Lock::new(stage.peers[peer].context(), name.into());
     if let Some(limit) = limit {
         lock = lock.timeout(limit);
     }
     let guard = Arc::new(lock.start().unwrap());
-    register.lock().unwrap().guards.push(Arc::downgrade(&guard));
+    stage.register().add(&guard);
     let held = match timeout(patience, guard.wait(None)).await {
         Ok(Ok(())) => true,
         Ok(Err(error)) => {
             use ErrorKind::{Cancelled, Denied, Lost, Timeout, Unavailable};
             assert!([Timeout, Unavailable, Lost, Denied, Cancelled].contains(&error.kind()), "{error:?}");
             let was_held = has_been_held(&guard).await;
-            assert!(was_held || error.kind() != ErrorKind::Lost, "never held, and yet: {error:?}");
+            assert!(was_held || error.kind() != Lost, "never held, and yet: {error:?}");
             false
         }
         Err(_) => false,
     };
     if held {
-        let hold = world.millis(0..3000);
+        let hold = stage.weather.millis(0..3000);
         let _ = timeout(hold, guard.lost()).await;
-        if world.number(0..2) == 0 {
+        if stage.weather.number(0..2) == 0 {
             let _ = guard.unlock().await;
         }
     }
@@ -152,94 +167,54 @@ async fn has_been_held(guard: &Guard) -> bool {
     held
 }
 
-/// Cuts clients off, stops their processes, revokes leases and deletes keys, until the storm is over.
-async fn trouble(world: Arc<World>, peers: Vec<Arc<Peer>>, register: Arc<Mutex<Register>>) {
+/// Does harm until the storm is over.
+async fn trouble(stage: Arc<Stage>) {
     let begun = Instant::now();
-    while begun.elapsed() < STORM {
-        sleep(world.millis(100..5000)).await;
-        let peer = world.pick(&peers).unwrap();
-        let kind = world.number(0..7);
-        match kind {
-            0 => {
-                peer.connection.cut.store(true, Ordering::Relaxed);
-                sleep(world.millis(0..12_000)).await;
-                peer.connection.cut.store(false, Ordering::Relaxed);
-            }
-            1 => stop_process(&world, &peer),
-            2 => {
-                let leases = world.step(|etcd| etcd.leases());
-                if let Some(lease) = world.pick(&leases) {
-                    by_hand(&world, &register, |etcd| _ = etcd.revoke(lease));
-                }
-            }
-            3 => {
-                let keys = world.step(|etcd| etcd.keys());
-                if let Some(key) = world.pick(&keys) {
-                    by_hand(&world, &register, |etcd| _ = etcd.delete(&key));
-                }
-            }
-            4 => world.step(Etcd::compact),
-            5 => drop(peer.reconnect(&world)),
-            _ => {
-                let _ = timeout(world.millis(0..500), peer.reconnect(&world).close()).await;
+    while begun.elapsed() < stage.storm {
+        sleep(stage.weather.millis(100..5000)).await;
+        harm(&stage).await;
+    }
+    stage.weather.calm_down();
+}
+
+/// Cuts a client off, stops its process, disconnects it, or does what an operator does behind its back.
+async fn harm(stage: &Stage) {
+    let weather = &stage.weather;
+    let peer = &stage.peers[weather.number(0..stage.peers.len() as u64) as usize];
+    let by = Instant::now() + AFTERMATH;
+    match weather.number(0..7) {
+        0 => {
+            peer.connection.cut.store(true, Ordering::Relaxed);
+            sleep(weather.millis(0..12_000)).await;
+            peer.connection.cut.store(false, Ordering::Relaxed);
+        }
+        1 => stop_process(stage, peer),
+        2 => {
+            if let Some(lease) = weather.pick(&stage.leases().await) {
+                stage.register().excuse(format!("/{lease:x}-"));
+                stage.store.revoke(lease, by).await.unwrap();
             }
         }
+        3 => {
+            if let Some(key) = weather.pick(&stage.keys().await) {
+                stage.register().excuse(key.clone());
+                stage.store.delete(key, by).await.unwrap();
+            }
+        }
+        4 => _ = stage.model.as_ref().map(|model| model.step(Etcd::compact)),
+        5 => drop(peer.reconnect()),
+        _ => {
+            let _ = timeout(weather.millis(0..500), peer.reconnect().close()).await;
+        }
     }
-    world.stormy.store(false, Ordering::Relaxed);
 }
 
-/// What an operator does to keys behind their holders' backs: no promise covers the moment until they are told.
-fn by_hand(world: &World, register: &Mutex<Register>, act: impl FnOnce(&mut Etcd)) {
-    let before = world.step(|etcd| etcd.keys());
-    register.lock().unwrap().deleted.extend(before);
-    world.step(act);
-    let after = world.step(|etcd| etcd.keys());
-    register.lock().unwrap().deleted.retain(|key| !after.contains(key));
-}
-
-/// As SIGSTOP and, later, SIGCONT: time has passed for its lease and its clock, and none of its code has run.
-fn stop_process(world: &World, peer: &Peer) {
-    let by = world.millis(0..15_000);
+/// As SIGSTOP and, later, SIGCONT: time has passed for its lease and its clock, and none of its code has run. The lease
+/// of a real etcd cannot be made older; then the client alone believes that.
+fn stop_process(stage: &Stage, peer: &Peer) {
+    let by = stage.weather.millis(0..15_000);
     peer.clock.jump(by);
-    if let Some(lease) = peer.context().leases.current() {
-        world.step(|etcd| etcd.age(lease.id, by));
+    if let (Some(model), Some(lease)) = (&stage.model, peer.context().leases.current()) {
+        model.step(|etcd| etcd.age(lease.id, by));
     }
-}
-
-/// Leases end by themselves, also when nobody asks. (Every step ends those that are due to the moment.)
-async fn tick(world: Arc<World>) {
-    loop {
-        sleep(Duration::from_millis(100)).await;
-        world.step(|_| ());
-    }
-}
-
-async fn until_none<T: Debug>(world: &World, what: &str, look: impl Fn(&mut Etcd) -> Vec<T>) {
-    let end = Instant::now() + AFTERMATH;
-    while let left @ [_, ..] = &*world.step(&look) {
-        assert!(Instant::now() < end, "{what} are left behind: {left:?}");
-        sleep(Duration::from_millis(100)).await;
-    }
-}
-
-/// Looks at all guards at one moment.
-fn inspector(register: Arc<Mutex<Register>>) -> Box<dyn FnMut(&Etcd) + Send> {
-    Box::new(move |etcd| {
-        let mut register = register.lock().unwrap();
-        let Register { guards, tokens, deleted } = &mut *register;
-        guards.retain(|guard| guard.strong_count() > 0);
-        let mut holders = BTreeMap::new();
-        for guard in guards.iter().filter_map(Weak::upgrade) {
-            let (key, token) = (guard.key(), guard.token());
-            if !guard.held() || deleted.contains(&key) {
-                continue;
-            }
-            let other = holders.insert(guard.name().to_string(), token);
-            assert!(other.is_none(), "two hold {:?}: {other:?} and {token}", guard.name());
-            assert_eq!(etcd.key(&key), Some(token), "the key of a lock that is held");
-            let highest = tokens.entry(guard.name().into()).or_default();
-            assert!(token >= *highest, "the token of {:?} fell from {highest} to {token}", guard.name());
-            *highest = token;
-        }
-    })
 }

@@ -75,7 +75,7 @@ impl Etcd {
         let succeeded = txn.when.iter().all(|compare| self.holds(compare));
         let ops = if succeeded { &txn.then } else { &txn.otherwise };
         let leases_exist = |op: &Op| match op {
-            Op::Put { lease, .. } => self.leases.contains_key(lease),
+            Op::Put { lease, .. } => *lease == 0 || self.leases.contains_key(lease),
             Op::Range(_) => true,
         };
         if !ops.iter().all(leases_exist) {
@@ -141,10 +141,6 @@ impl Etcd {
 
     pub(super) fn key(&self, key: &str) -> Option<i64> {
         self.keys.get(key.as_bytes()).map(|(kv, _)| kv.created)
-    }
-
-    pub(super) fn keys(&self) -> Vec<String> {
-        self.keys.keys().map(|key| String::from_utf8(key.clone()).unwrap()).collect()
     }
 
     /// Events from `from` on, or from now on, as they come.

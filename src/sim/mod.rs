@@ -1,52 +1,93 @@
-//! The core on a model of etcd, on a clock of its own, with a network that delays, loses and applies late.
+//! The core under a network that delays, loses, refuses and applies late, with clients that are stopped, cut off and
+//! disconnected, on clocks that run wrong, while keys and leases are deleted by hand.
 //!
-//! Thousands of histories in the time that real ones take minutes for, each known by its seed. What is checked after
-//! every single step of the model: that of one lock never two guards are held, that a guard that is held has its key,
-//! and that tokens rise. What is checked at the end, when the network is well again: that everybody comes to an end and
-//! nothing is left.
+//! On a model of etcd in memory and tokio's paused clock, a history takes milliseconds, and each is known by its seed.
+//! What is checked after every single step of the model: that of one lock never two guards are held, that a guard that
+//! is held has its key, and that tokens rise. What is checked at the end, when the network is well again: that everybody
+//! comes to an end and nothing is left. The same is played on a real etcd, and [`likeness`] compares the two call by
+//! call: so the model is known to be right.
 //!
 //! `LOCKER_SEEDS=100000 cargo test --lib sim` runs more of them, `LOCKER_SEED=7 cargo test --lib sim` that one alone.
 
 mod agents;
 mod etcd;
+mod likeness;
+mod model;
 mod network;
+mod peer;
+mod register;
 mod scenes;
+mod weather;
 
-use agents::run;
+use crate::etcd::{Access, Cluster};
+use agents::Stage;
+use locker_harness::Etcd as RealEtcd;
+use model::Model;
 use scenes::{history_goes_back, sleep_of_the_machine};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use weather::Weather;
+
+/// How many histories are played, unless LOCKER_SEEDS says otherwise.
+const SEEDS: u64 = 2000;
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable} is no number: {text}")))
 }
 
+/// Runs one history on a clock that does not wait.
 fn simulate(history: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
     runtime.block_on(history);
 }
 
-fn simulate_seed(seed: u64, history: impl Future<Output = ()>) {
-    if let Err(panic) = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| simulate(history))) {
-        eprintln!("that was seed {seed}: LOCKER_SEED={seed} cargo test --lib sim");
-        std::panic::resume_unwind(panic);
-    }
+/// Runs a history for each of so many seeds, or for the one that was asked for.
+fn for_each_seed<H: Future<Output = ()>>(seeds: u64, history: impl Fn(u64) -> H + Sync) {
+    let (from, to) = number("LOCKER_SEED").map_or((0, seeds), |seed| (seed, seed + 1));
+    let next = AtomicU64::new(from);
+    let one_after_the_other = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= to {
+                return;
+            }
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| simulate(history(seed)))) {
+                next.store(to, Ordering::Relaxed);
+                eprintln!("that was seed {seed}: LOCKER_SEED={seed} cargo test --lib sim");
+                resume_unwind(panic);
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        (0..threads).for_each(|_| _ = scope.spawn(one_after_the_other));
+    });
 }
 
 #[test]
 fn whatever_the_network_does_never_two_hold_and_nothing_is_left() {
-    let seeds = match number("LOCKER_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("LOCKER_SEEDS").unwrap_or(200),
-    };
-    for seed in seeds {
-        simulate_seed(seed, run(seed));
-    }
+    for_each_seed(number("LOCKER_SEEDS").unwrap_or(SEEDS), |seed| async move {
+        let weather = Arc::new(Weather::new(seed, 1));
+        let model = Model::new(weather.clone());
+        Stage::new(Arc::new(model.clone()), Some(model), weather, Duration::from_secs(60)).play().await;
+    });
+}
+
+#[tokio::test]
+async fn nor_on_a_real_etcd() {
+    let etcd = RealEtcd::start();
+    let store = Cluster::new(&etcd.endpoint(), &Access::default(), Duration::from_secs(10)).unwrap();
+    let seed = fastrand::u64(..);
+    eprintln!("seed {seed}");
+    let weather = Arc::new(Weather::new(seed, 4));
+    Stage::new(Arc::new(store), None, weather, Duration::from_secs(10)).play().await;
 }
 
 #[test]
 fn when_the_history_goes_back_everything_ends_and_nothing_begins() {
-    for seed in 0..100 {
-        simulate_seed(seed, history_goes_back(seed));
-    }
+    for_each_seed(100, history_goes_back);
 }
 
 #[test]

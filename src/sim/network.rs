@@ -1,106 +1,16 @@
-//! The way between a client and the model of etcd: slow, lossy, and sometimes late by seconds.
+//! The way between a client and a store: slow, lossy, and sometimes late by seconds.
 
-use super::etcd::{Etcd, Events};
-use crate::clock::Clock;
-use crate::store::{
-    self, Deleted, Event, Fault, KeepAlive, KeyRange, Pending, RangeReply, Store, Txn, TxnReply, Watch,
-};
+use super::weather::Weather;
+use crate::store::*;
 use crate::{Error, ErrorKind};
 use std::fmt;
-use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 /// How long an attempt is waited for, as the real one does at most in its first round.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// All that the clients of one run share.
-pub(super) struct World {
-    etcd: Mutex<Etcd>,
-    dice: Mutex<fastrand::Rng>,
-    /// Whether faults happen.
-    pub(super) stormy: AtomicBool,
-    /// Looks at everything after each step of the model.
-    pub(super) inspect: Mutex<Option<Inspector>>,
-}
-
-type Inspector = Box<dyn FnMut(&Etcd) + Send>;
-
-impl World {
-    pub(super) fn new(seed: u64) -> Arc<Self> {
-        Arc::new(World {
-            etcd: Mutex::default(),
-            dice: Mutex::new(fastrand::Rng::with_seed(seed)),
-            stormy: AtomicBool::new(true),
-            inspect: Mutex::new(None),
-        })
-    }
-
-    /// One step of the model, and a look at what it has led to.
-    pub(super) fn step<T>(&self, step: impl FnOnce(&mut Etcd) -> T) -> T {
-        let mut etcd = self.etcd.lock().unwrap();
-        etcd.expire();
-        self.look(&etcd);
-        let result = step(&mut etcd);
-        self.look(&etcd);
-        result
-    }
-
-    fn look(&self, etcd: &Etcd) {
-        if let Some(inspect) = &mut *self.inspect.lock().unwrap() {
-            inspect(etcd);
-        }
-    }
-
-    pub(super) fn number(&self, range: Range<u64>) -> u64 {
-        self.dice.lock().unwrap().u64(range)
-    }
-
-    pub(super) fn millis(&self, range: Range<u64>) -> Duration {
-        Duration::from_millis(self.number(range))
-    }
-
-    pub(super) fn pick<T: Clone>(&self, of: &[T]) -> Option<T> {
-        (!of.is_empty()).then(|| of[self.number(0..of.len() as u64) as usize].clone())
-    }
-
-    /// True once in so many times, in stormy weather.
-    pub(super) fn chance(&self, once_in: u64) -> bool {
-        self.stormy.load(Ordering::Relaxed) && self.number(0..once_in) == 0
-    }
-
-    fn latency(&self) -> Duration {
-        let slow = self.chance(20);
-        Duration::from_micros(self.number(if slow { 10_000..400_000 } else { 100..3000 }))
-    }
-}
-
-/// A clock that runs at its own rate, and that jumps when its process was stopped.
-#[derive(Debug)]
-pub(super) struct OwnClock {
-    begun: Instant,
-    rate: f64,
-    jumped: AtomicU64,
-}
-
-impl OwnClock {
-    pub(super) fn new(rate: f64) -> Arc<Self> {
-        Arc::new(OwnClock { begun: Instant::now(), rate, jumped: AtomicU64::new(0) })
-    }
-
-    pub(super) fn jump(&self, by: Duration) {
-        self.jumped.fetch_add(by.as_nanos() as u64, Ordering::Relaxed);
-    }
-}
-
-impl Clock for OwnClock {
-    fn now(&self) -> Duration {
-        let jumped = Duration::from_nanos(self.jumped.load(Ordering::Relaxed));
-        Duration::from_secs(1000) + self.begun.elapsed().mul_f64(self.rate) + jumped
-    }
-}
 
 /// What becomes of a request.
 enum Fate {
@@ -119,53 +29,52 @@ enum Fate {
 
 /// One client's connection.
 pub(super) struct Connection {
-    world: Arc<World>,
-    /// Whether this client can reach etcd at all.
+    store: Arc<dyn Store>,
+    weather: Arc<Weather>,
+    /// Whether this client can reach the store at all.
     pub(super) cut: AtomicBool,
 }
 
 impl Connection {
-    pub(super) fn new(world: Arc<World>) -> Arc<Self> {
-        Arc::new(Connection { world, cut: AtomicBool::new(false) })
+    pub(super) fn new(store: Arc<dyn Store>, weather: Arc<Weather>) -> Arc<Self> {
+        Arc::new(Connection { store, weather, cut: AtomicBool::new(false) })
     }
 
     fn fate(&self) -> Fate {
         if self.cut.load(Ordering::Relaxed) {
             return Fate::Lost;
         }
-        if !self.world.chance(8) {
+        if !self.weather.chance(8) {
             return Fate::Answered;
         }
-        match self.world.number(0..40) {
+        match self.weather.number(0..40) {
             0..10 => Fate::Lost,
             10..20 => Fate::Unanswered,
-            20..30 => Fate::Late(self.world.millis(0..15_000)),
+            20..30 => Fate::Late(self.weather.millis(0..15_000)),
             30..39 => Fate::NotTaken,
             _ => Fate::Refused,
         }
     }
 
     /// One attempt. `Err(true)`: in doubt.
-    async fn attempt<T, S>(&self, step: S) -> Result<Result<T, Fault>, bool>
+    async fn attempt<T>(&self, request: impl Future<Output = Result<T, Fault>> + Send + 'static) -> Attempted<T>
     where
         T: Send + 'static,
-        S: FnOnce(&mut Etcd) -> Result<T, Fault> + Send + 'static,
     {
-        sleep(self.world.latency()).await;
+        sleep(self.weather.latency()).await;
         match self.fate() {
             Fate::NotTaken => return Err(false),
-            Fate::Refused => return Ok(Err(Fault::Refused(Error::new(ErrorKind::Denied, "the model refuses")))),
+            Fate::Refused => return Ok(Err(Fault::Refused(Error::new(ErrorKind::Denied, "the network refuses")))),
             Fate::Answered => {
-                let result = self.world.step(step);
-                sleep(self.world.latency()).await;
+                let result = request.await;
+                sleep(self.weather.latency()).await;
                 return Ok(result);
             }
-            Fate::Unanswered => drop(self.world.step(step)),
+            Fate::Unanswered => _ = request.await,
             Fate::Late(by) => {
-                let world = self.world.clone();
                 tokio::spawn(async move {
                     sleep(by).await;
-                    let _ = world.step(step);
+                    let _ = request.await;
                 });
             }
             Fate::Lost => (),
@@ -175,15 +84,22 @@ impl Connection {
     }
 
     /// As the real store: what is harmless to repeat is repeated. Says, too, whether there was a doubt.
-    async fn call<T, S>(&self, repeat: bool, by: Instant, step: S) -> Result<(T, bool), Fault>
+    async fn call<T, F>(
+        &self,
+        repeat: bool,
+        by: Instant,
+        request: impl Fn(Arc<dyn Store>) -> F,
+    ) -> Result<(T, bool), Fault>
     where
         T: Send + 'static,
-        S: FnOnce(&mut Etcd) -> Result<T, Fault> + Clone + Send + 'static,
+        F: Future<Output = Result<T, Fault>> + Send + 'static,
     {
         let mut doubted = false;
         loop {
             // An attempt that `by` ends has been sent or not; nobody knows.
-            match timeout_at(by, self.attempt(step.clone())).await {
+            match timeout_at(by, self.attempt(request(self.store.clone()))).await {
+                Ok(Ok(Err(Fault::Doubt(_)))) => doubted = true,
+                Ok(Ok(Err(Fault::NotDone(_)))) => (),
                 Ok(Ok(result)) => return result.map(|value| (value, doubted)),
                 Ok(Err(doubt)) => doubted |= doubt,
                 Err(_) => doubted = true,
@@ -196,47 +112,60 @@ impl Connection {
     }
 }
 
+type Attempted<T> = Result<Result<T, Fault>, bool>;
+
+/// When the store behind has to answer: it is not the one that is late.
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(30)
+}
+
 fn unavailable() -> Error {
-    Error::new(ErrorKind::Unavailable, "the model does not answer")
+    Error::new(ErrorKind::Unavailable, "the network does not answer")
 }
 
 impl Store for Arc<Connection> {
     fn txn(&self, txn: Txn, by: Instant) -> Pending<'_, TxnReply> {
-        Box::pin(async move { Ok(self.call(false, by, move |etcd| etcd.txn(&txn)).await?.0) })
+        let request = move |store: Arc<dyn Store>| {
+            let txn = txn.clone();
+            async move { store.txn(txn, soon()).await }
+        };
+        Box::pin(async move { Ok(self.call(false, by, request).await?.0) })
     }
 
-    fn range(&self, range: store::Range, by: Instant) -> Pending<'_, RangeReply> {
-        // A member that is behind answers what it knows.
-        let behind = if range.serializable && self.world.chance(3) { self.world.number(0..5) as i64 } else { 0 };
-        let read = move |etcd: &mut Etcd| Ok(etcd.range(&range, (etcd.revision - behind).max(0)));
-        Box::pin(async move { Ok(self.call(true, by, read).await?.0) })
+    fn range(&self, range: Range, by: Instant) -> Pending<'_, RangeReply> {
+        let request = move |store: Arc<dyn Store>| {
+            let range = range.clone();
+            async move { store.range(range, soon()).await }
+        };
+        Box::pin(async move { Ok(self.call(true, by, request).await?.0) })
     }
 
     fn delete(&self, key: String, by: Instant) -> Pending<'_, Deleted> {
+        let request = move |store: Arc<dyn Store>| {
+            let key = key.clone();
+            async move { store.delete(key, soon()).await }
+        };
         Box::pin(async move {
-            Ok(match self.call(true, by, move |etcd| Ok(etcd.delete(&key))).await? {
-                (true, _) => Deleted::Now,
-                (false, false) => Deleted::Absent,
-                (false, true) => Deleted::Unclear,
+            Ok(match self.call(true, by, request).await? {
+                (Deleted::Absent, true) => Deleted::Unclear,
+                (deleted, _) => deleted,
             })
         })
     }
 
     fn grant(&self, lease: i64, ttl: Duration, by: Instant) -> Pending<'_, Duration> {
-        Box::pin(async move { Ok(self.call(true, by, move |etcd| Ok(etcd.grant(lease, ttl))).await?.0) })
+        let request = move |store: Arc<dyn Store>| async move { store.grant(lease, ttl, soon()).await };
+        Box::pin(async move { Ok(self.call(true, by, request).await?.0) })
     }
 
     fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Vec<u8>>> {
-        Box::pin(async move { Ok(self.call(true, by, move |etcd| etcd.lease_keys(lease)).await?.0) })
+        let request = move |store: Arc<dyn Store>| async move { store.lease_keys(lease, soon()).await };
+        Box::pin(async move { Ok(self.call(true, by, request).await?.0) })
     }
 
     fn revoke(&self, lease: i64, by: Instant) -> Pending<'_, ()> {
-        Box::pin(async move {
-            match self.call(true, by, move |etcd| etcd.revoke(lease)).await {
-                Ok(_) | Err(Fault::LeaseGone) => Ok(()),
-                Err(fault) => Err(fault),
-            }
-        })
+        let request = move |store: Arc<dyn Store>| async move { store.revoke(lease, soon()).await };
+        Box::pin(async move { self.call(true, by, request).await.map(|((), _)| ()) })
     }
 
     fn keep_alive(&self, lease: i64) -> Box<dyn KeepAlive> {
@@ -245,11 +174,13 @@ impl Store for Arc<Connection> {
 
     fn watch(&self, keys: KeyRange, from: Option<i64>, by: Instant) -> Pending<'_, Box<dyn Watch>> {
         Box::pin(async move {
-            let open = move |etcd: &mut Etcd| Ok((etcd.revision, etcd.watch(keys, from)?));
-            let ((begun, events), _) = self.call(true, by, open).await?;
-            let silent_after = self.world.chance(10).then(|| self.world.number(0..5));
-            Ok(Box::new(ModelWatch { connection: self.clone(), begun, events, silent_after, due: None })
-                as Box<dyn Watch>)
+            let request = move |store: Arc<dyn Store>| {
+                let keys = keys.clone();
+                async move { store.watch(keys, from, soon()).await }
+            };
+            let (watch, _) = self.call(true, by, request).await?;
+            let silent_after = self.weather.chance(10).then(|| self.weather.number(0..5));
+            Ok(Box::new(LossyWatch { connection: self.clone(), watch, silent_after, due: None }) as Box<dyn Watch>)
         })
     }
 }
@@ -261,39 +192,37 @@ struct Beats {
 
 impl KeepAlive for Beats {
     fn beat(&mut self, by: Instant) -> Pending<'_, Option<i64>> {
-        let lease = self.lease;
+        // A stream for each: one that broke off tells nothing of the next.
+        let mut beats = self.connection.store.keep_alive(self.lease);
+        let request = async move { beats.beat(soon()).await };
         Box::pin(async move {
-            match timeout_at(by, self.connection.attempt(move |etcd| Ok((etcd.keep_alive(lease)?, etcd.revision))))
-                .await
-            {
-                Ok(Ok(result)) => result.map(|((), revision)| Some(revision)),
+            match timeout_at(by, self.connection.attempt(request)).await {
+                Ok(Ok(result)) => result,
                 _ => Err(Fault::Doubt(unavailable())),
             }
         })
     }
 }
 
-struct ModelWatch {
+struct LossyWatch {
     connection: Arc<Connection>,
-    begun: i64,
-    events: Events,
+    watch: Box<dyn Watch>,
     /// After so many messages nothing comes any more, and nobody says so.
     silent_after: Option<u64>,
     /// What is under way, and when it arrives.
     due: Option<(Instant, Vec<Event>)>,
 }
 
-impl Watch for ModelWatch {
+impl Watch for LossyWatch {
     fn begun(&self) -> i64 {
-        self.begun
+        self.watch.begun()
     }
 
     fn next(&mut self) -> Pending<'_, Vec<Event>> {
         Box::pin(async {
             if self.due.is_none() {
-                // Over when another etcd, from a backup, has taken the place of this one.
-                let Some(events) = self.events.recv().await else { return Err(Fault::NotDone(unavailable())) };
-                self.due = Some((Instant::now() + self.connection.world.latency(), events));
+                let events = self.watch.next().await?;
+                self.due = Some((Instant::now() + self.connection.weather.latency(), events));
             }
             sleep_until(self.due.as_ref().expect("just set").0).await;
             let (_, events) = self.due.take().expect("just set");
@@ -305,7 +234,7 @@ impl Watch for ModelWatch {
             if is_silent || self.connection.cut.load(Ordering::Relaxed) {
                 return std::future::pending().await;
             }
-            match self.connection.world.chance(30) {
+            match self.connection.weather.chance(30) {
                 true => Err(Fault::NotDone(unavailable())),
                 false => Ok(events),
             }

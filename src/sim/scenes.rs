@@ -1,8 +1,9 @@
 //! Single scenes, in calm weather.
 
-use super::agents::Peer;
 use super::etcd::Etcd;
-use super::network::World;
+use super::model::Model;
+use super::peer::Peer;
+use super::weather::Weather;
 use crate::lock::Lock;
 use crate::queue::Queue;
 use crate::{ErrorKind, Guard, Loss, Watcher};
@@ -11,16 +12,17 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-fn calm(seed: u64) -> Arc<World> {
-    let world = World::new(seed);
-    world.stormy.store(false, Ordering::Relaxed);
-    world
+fn calm(seed: u64) -> (Arc<Weather>, Model, Peer) {
+    let weather = Arc::new(Weather::new(seed, 1));
+    weather.calm_down();
+    let model = Model::new(weather.clone());
+    let peer = Peer::new(Arc::new(model.clone()), &weather);
+    (weather, model, peer)
 }
 
 /// The machine sleeps for an hour, and there is no network when it wakes: its clock has gone on, its timers have not.
 pub(super) async fn sleep_of_the_machine() {
-    let world = calm(1);
-    let peer = Peer::new(&world);
+    let (_, _, peer) = calm(1);
     let guard = Lock::new(peer.context(), "a".into()).await.unwrap();
     peer.connection.cut.store(true, Ordering::Relaxed);
     peer.clock.jump(Duration::from_secs(3600));
@@ -33,13 +35,12 @@ pub(super) async fn sleep_of_the_machine() {
 
 /// An etcd is wiped, or put back to a backup, under a client that holds, waits and watches.
 pub(super) async fn history_goes_back(seed: u64) {
-    let world = calm(seed);
-    let peer = Peer::new(&world);
+    let (weather, model, peer) = calm(seed);
     let lock = |name: &str| Lock::new(peer.context(), name.into());
     let before = lock("a").await.unwrap();
-    let backup = match world.number(0..3) {
+    let backup = match weather.number(0..3) {
         0 => Etcd::default(),
-        _ => world.step(|etcd| etcd.backup()),
+        _ => model.step(|etcd| etcd.backup()),
     };
     let after = lock("b").await.unwrap();
     let waiting = lock("b").start().unwrap();
@@ -47,9 +48,9 @@ pub(super) async fn history_goes_back(seed: u64) {
     let holders = queue.view().watch(peer.context().by()).await.unwrap();
     let mut watcher = Watcher::new("b".into(), holders);
     assert_eq!(watcher.next().await.unwrap().unwrap().token, after.token());
-    sleep(world.millis(0..3000)).await;
+    sleep(weather.millis(0..3000)).await;
 
-    world.step(|etcd| *etcd = backup);
+    model.step(|etcd| *etcd = backup);
     let begun = Instant::now();
     for guard in [&before, &after] {
         let why = timeout(Duration::from_secs(20), guard.lost()).await.unwrap();
@@ -63,7 +64,7 @@ pub(super) async fn history_goes_back(seed: u64) {
     for _ in 0..3 {
         assert_eq!(lock("c").await.unwrap_err().kind(), CANCELLED);
     }
-    drop(peer.reconnect(&world));
+    drop(peer.reconnect());
     for name in ["a", "b"] {
         let guard: Guard =
             timeout(Duration::from_secs(20), Lock::new(peer.context(), name.into())).await.unwrap().unwrap();

@@ -1,0 +1,133 @@
+//! The model of etcd as a store that always answers, and at once.
+
+use super::etcd::{Etcd, Events};
+use super::weather::Weather;
+use crate::store::*;
+use crate::{Error, ErrorKind};
+use std::fmt;
+use std::future::ready;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Looks at what a step has led to.
+pub(super) type Inspector = Box<dyn FnMut(&Etcd) + Send>;
+
+#[derive(Clone)]
+pub(super) struct Model(Arc<Inner>);
+
+struct Inner {
+    etcd: Mutex<Etcd>,
+    weather: Arc<Weather>,
+    inspect: Mutex<Option<Inspector>>,
+}
+
+impl Model {
+    pub(super) fn new(weather: Arc<Weather>) -> Self {
+        Model(Arc::new(Inner { etcd: Mutex::default(), weather, inspect: Mutex::new(None) }))
+    }
+
+    /// Has somebody look at everything after each step.
+    pub(super) fn inspect(&self, inspector: Option<Inspector>) {
+        *self.0.inspect.lock().unwrap() = inspector;
+    }
+
+    /// One step of the model, and a look at what it has led to.
+    pub(super) fn step<T>(&self, step: impl FnOnce(&mut Etcd) -> T) -> T {
+        let mut etcd = self.0.etcd.lock().unwrap();
+        etcd.expire();
+        self.look(&etcd);
+        let result = step(&mut etcd);
+        self.look(&etcd);
+        result
+    }
+
+    fn look(&self, etcd: &Etcd) {
+        if let Some(inspect) = &mut *self.0.inspect.lock().unwrap() {
+            inspect(etcd);
+        }
+    }
+
+    fn answer<T: Send + 'static>(&self, step: impl FnOnce(&mut Etcd) -> Result<T, Fault>) -> Pending<'_, T> {
+        Box::pin(ready(self.step(step)))
+    }
+}
+
+impl Store for Model {
+    fn txn(&self, txn: Txn, _by: Instant) -> Pending<'_, TxnReply> {
+        self.answer(|etcd| etcd.txn(&txn))
+    }
+
+    fn range(&self, range: Range, _by: Instant) -> Pending<'_, RangeReply> {
+        // A member that is behind answers what it knows.
+        let weather = &self.0.weather;
+        let behind = if range.serializable && weather.chance(3) { weather.number(0..5) as i64 } else { 0 };
+        self.answer(|etcd| Ok(etcd.range(&range, (etcd.revision - behind).max(0))))
+    }
+
+    fn delete(&self, key: String, _by: Instant) -> Pending<'_, Deleted> {
+        self.answer(|etcd| Ok(if etcd.delete(&key) { Deleted::Now } else { Deleted::Absent }))
+    }
+
+    fn grant(&self, lease: i64, ttl: Duration, _by: Instant) -> Pending<'_, Duration> {
+        self.answer(|etcd| Ok(etcd.grant(lease, ttl)))
+    }
+
+    fn lease_keys(&self, lease: i64, _by: Instant) -> Pending<'_, Vec<Vec<u8>>> {
+        self.answer(|etcd| etcd.lease_keys(lease))
+    }
+
+    fn revoke(&self, lease: i64, _by: Instant) -> Pending<'_, ()> {
+        // That it is not there is as good.
+        self.answer(|etcd| etcd.revoke(lease).or(Ok(())))
+    }
+
+    fn keep_alive(&self, lease: i64) -> Box<dyn KeepAlive> {
+        Box::new(Beats(self.clone(), lease))
+    }
+
+    fn watch(&self, keys: KeyRange, from: Option<i64>, _by: Instant) -> Pending<'_, Box<dyn Watch>> {
+        self.answer(|etcd| {
+            let (begun, events) = (etcd.revision, etcd.watch(keys, from));
+            Ok(Box::new(Running { begun, events }) as Box<dyn Watch>)
+        })
+    }
+}
+
+struct Beats(Model, i64);
+
+impl KeepAlive for Beats {
+    fn beat(&mut self, _by: Instant) -> Pending<'_, Option<i64>> {
+        let lease = self.1;
+        self.0.answer(move |etcd| etcd.keep_alive(lease).map(|()| Some(etcd.revision)))
+    }
+}
+
+struct Running {
+    begun: i64,
+    /// That its history is compacted is told only once it runs.
+    events: Result<Events, Fault>,
+}
+
+impl Watch for Running {
+    fn begun(&self) -> i64 {
+        self.begun
+    }
+
+    fn next(&mut self) -> Pending<'_, Vec<Event>> {
+        Box::pin(async {
+            // Over when another etcd, from a backup, has taken the place of this one.
+            let over = || Fault::NotDone(Error::new(ErrorKind::Unavailable, "the watch is over"));
+            match &mut self.events {
+                Ok(events) => events.recv().await.ok_or_else(over),
+                Err(fault) => Err(fault.clone()),
+            }
+        })
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Model")
+    }
+}
