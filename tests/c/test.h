@@ -4,6 +4,7 @@
 
 #define _GNU_SOURCE
 #include "locker.h"
+#include "row.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -40,6 +41,7 @@
 _Noreturn static inline void fail(const char *file, int line, const char *what, const char *message) {
   fprintf(stderr, "%s:%d: not so: %s\n", file, line, what);
   if (*message) fprintf(stderr, "%s:%d: it said: %s\n", file, line, message);
+  row_failed(what);
   _exit(1);
 }
 
