@@ -11,6 +11,8 @@ mod fail;
 mod handle;
 mod layout;
 mod limit;
+#[cfg(test)]
+mod panics;
 mod runtime;
 mod thread;
 mod types;
