@@ -244,8 +244,8 @@ typedef struct locker_lock_options {
 } locker_lock_options;
 
 // Called when a lock changes hands. Exactly one of `info` and `error` is not NULL;
-// an error is the last call. Both live only until the callback returns. One that is slow
-// misses older states (64 are kept), never the last.
+// an error is the last call: LOCKER_CANCELLED when the client is disconnected. Both live only until the
+// callback returns. One that is slow misses older states (64 are kept), never the last.
 typedef void (*locker_event_fn)(void *user_data,
                                 const struct locker_info *info,
                                 const struct locker_error *error);

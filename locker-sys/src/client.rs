@@ -16,7 +16,6 @@ use std::ffi::c_char;
 use std::mem::MaybeUninit;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
-use tokio::task::JoinHandle;
 
 pub(crate) static CLIENTS: Table<Client> = Table::new("client");
 
@@ -186,8 +185,12 @@ impl Client {
     fn disconnect(&self, limit: Limit) -> Result<(), Fail> {
         let deadline = limit.deadline(self.core.timeout());
         let callbacks = self.end_members();
-        let core = self.core.clone();
-        let confirmed = self.runtime.confirm(limit, async move { core.disconnect().await });
+        let (core, unfinished) = (self.core.clone(), self.runtime.unfinished());
+        let confirmed = self.runtime.confirm(limit, async move {
+            // Whether the call waits for it or not.
+            let _unfinished = unfinished;
+            core.disconnect().await
+        });
         confirmed.and(callbacks.iter().try_for_each(|callback| quiet(callback, limit, deadline)))
     }
 
@@ -198,12 +201,8 @@ impl Client {
     }
 
     /// `disconnect` behind the call, for `locker_shutdown`.
-    pub(crate) fn retire(&self) -> JoinHandle<()> {
-        self.end_members();
-        let core = self.core.clone();
-        self.runtime.spawn(async move {
-            let _ = core.disconnect().await;
-        })
+    pub(crate) fn retire(&self) {
+        let _ = self.disconnect(Limit::NoWait);
     }
 
     fn end_members(&self) -> Vec<Arc<Latch>> {

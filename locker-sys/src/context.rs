@@ -3,30 +3,40 @@
 use crate::fail::Fail;
 use std::cell::Cell;
 use std::process;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-/// The process whose threads turn the library; 0 while there are none.
+/// The process that started the library's threads last.
 static OWNER: AtomicU32 = AtomicU32::new(0);
+
+/// How many of them run. A child of fork has the number of that moment, and none of them.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
 thread_local!(static CALLBACK: Cell<bool> = const { Cell::new(false) });
 
-/// Says that this process is about to start the library's threads.
-pub(crate) fn claim_process() {
-    OWNER.store(process::id(), Ordering::SeqCst);
-}
+/// A thread of the library, from before its start to its end, or the making of one.
+pub(crate) struct Running(());
 
-/// Says that all of them have ended: a child forked from now on may start its own.
-pub(crate) fn release_process() {
-    OWNER.store(0, Ordering::SeqCst);
-}
-
-/// Fails in a child that was forked while the threads ran: they are not there, and what they had locked stays locked.
-pub(crate) fn same_process() -> Result<(), Fail> {
-    match OWNER.load(Ordering::SeqCst) {
-        0 => Ok(()),
-        owner if owner == process::id() => Ok(()),
-        owner => Err(Fail::bad_context(format!("locker cannot be used after fork(): it runs in process {owner}"))),
+impl Running {
+    pub(crate) fn new() -> Self {
+        OWNER.store(process::id(), Ordering::SeqCst);
+        RUNNING.fetch_add(1, Ordering::SeqCst);
+        Running(())
     }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        RUNNING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Fails in a child that was forked while threads ran: they are not there, and what they had locked stays locked.
+pub(crate) fn same_process() -> Result<(), Fail> {
+    let owner = OWNER.load(Ordering::SeqCst);
+    if RUNNING.load(Ordering::SeqCst) == 0 || owner == process::id() {
+        return Ok(());
+    }
+    Err(Fail::bad_context(format!("locker cannot be used after fork(): it runs in process {owner}")))
 }
 
 /// Marks the thread as one that runs callbacks.

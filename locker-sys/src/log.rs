@@ -3,7 +3,7 @@
 use crate::boundary::{Callback, UserData, getter};
 use crate::context;
 use crate::fail::Fail;
-use crate::thread::Thread;
+use crate::thread::{self, Thread};
 use crate::types::{locker_free_fn, locker_log_fn};
 use once_cell::sync::OnceCell;
 use std::ffi::{CString, c_void};
@@ -98,8 +98,8 @@ impl Line {
     }
 }
 
-/// Puts another sink in place, and gives the thread of the one before, which ends after its running call.
-fn replace(level: i32, sink: Option<Sink>) -> Option<Thread> {
+/// Puts another sink in place. The thread of the one before ends after its running call.
+fn replace(level: i32, sink: Option<Sink>) {
     if sink.is_some() {
         listen();
     }
@@ -109,14 +109,14 @@ fn replace(level: i32, sink: Option<Sink>) -> Option<Thread> {
         mem::replace(&mut *place, sink)
     };
     rebuild_interest_cache();
-    let before = before?;
+    let Some(before) = before else { return };
     before.wanted.store(false, Ordering::SeqCst);
-    before.lines.into_inner().map(|(_, thread)| thread)
+    thread::will_end(before.lines.into_inner().map(|(_, thread)| thread));
 }
 
 /// Turns the log off.
-pub(crate) fn end() -> Option<Thread> {
-    replace(0, None)
+pub(crate) fn end() {
+    replace(0, None);
 }
 
 /// Tells a line, if anybody listens.

@@ -1,14 +1,14 @@
 //! The one tokio runtime of the process, turned by one thread: leases are kept alive whatever the host's threads do.
 
-use crate::context;
+use crate::context::Running;
 use crate::fail::Fail;
 use crate::limit::Limit;
 use crate::log;
-use crate::thread::Thread;
+use crate::thread::{self, Thread};
 use crate::types::locker_code;
 use once_cell::sync::OnceCell;
+use std::convert::Infallible;
 use std::future::{Future, poll_fn};
-use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,8 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc as channel, oneshot};
 
 /// Made by the first connect, and by the first one after `locker_shutdown`.
 static RUNTIME: RwLock<OnceCell<Arc<Runtime>>> = RwLock::new(OnceCell::new());
@@ -31,19 +30,31 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(crate) struct Runtime {
     handle: Handle,
     retired: AtomicBool,
-    /// The thread ends when this is sent or dropped.
-    stop: Mutex<Option<oneshot::Sender<()>>>,
+    stop: Mutex<Option<Stop>>,
     thread: Mutex<Option<Thread>>,
     callback_threads: Mutex<Vec<Thread>>,
 }
 
+/// How its thread ends.
+struct Stop {
+    /// When this is sent or dropped.
+    now: oneshot::Sender<()>,
+    /// What has to be done before has a sender of this channel.
+    unfinished: channel::Sender<Infallible>,
+    finished: channel::Receiver<Infallible>,
+}
+
+/// What a runtime that is told to stop waits for while this lives.
+pub(crate) struct Unfinished(
+    #[expect(dead_code, reason = "its drop is what counts")] Option<channel::Sender<Infallible>>,
+);
+
 impl Runtime {
     /// The runtime of this process, made now if there is none.
     pub(crate) fn get() -> Result<Arc<Self>, Fail> {
-        // Before the lock, since a fork may copy it locked; after it once more, since a shutdown may have ended meanwhile.
-        context::claim_process();
+        // A fork may copy the lock as it is.
+        let _starting = Running::new();
         let cell = RUNTIME.read().unwrap_or_else(PoisonError::into_inner);
-        context::claim_process();
         cell.get_or_try_init(Runtime::start).cloned()
     }
 
@@ -52,7 +63,8 @@ impl Runtime {
         let built = Builder::new_current_thread().enable_all().thread_name("locker").build();
         let runtime = built.map_err(|e| Fail::exhausted("make a runtime", e))?;
         let handle = runtime.handle().clone();
-        let (stop, stopped) = oneshot::channel::<()>();
+        let (now, stopped) = oneshot::channel::<()>();
+        let (unfinished, finished) = channel::channel(1);
         let thread = Thread::spawn("locker", move || {
             let _ = runtime.block_on(stopped);
             // A name that is being looked up must not keep the thread.
@@ -61,15 +73,15 @@ impl Runtime {
         Ok(Arc::new(Runtime {
             handle,
             retired: AtomicBool::new(false),
-            stop: Mutex::new(Some(stop)),
+            stop: Mutex::new(Some(Stop { now, unfinished, finished })),
             thread: Mutex::new(Some(thread)),
             callback_threads: Mutex::default(),
         }))
     }
 
     /// Has `future` run to its end; nobody waits for it.
-    pub(crate) fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
-        self.handle.spawn(future)
+    pub(crate) fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) {
+        self.handle.spawn(future);
     }
 
     /// Parks the calling thread until `future` has ended. After `limit` the call fails and the future goes on.
@@ -113,11 +125,19 @@ impl Runtime {
         }
     }
 
-    /// Keeps a callback thread to wait for it in `stop`.
+    /// Keeps a callback thread to wait for it in `join`.
     pub(crate) fn keep(&self, thread: Thread) {
         let mut threads = locked(&self.callback_threads);
         threads.retain(|thread| !thread.has_ended());
         threads.push(thread);
+        if self.is_retired() {
+            thread::will_end(threads.drain(..));
+        }
+    }
+
+    /// For what has to be done before the thread ends.
+    pub(crate) fn unfinished(&self) -> Unfinished {
+        Unfinished(locked(&self.stop).as_ref().map(|stop| stop.unfinished.clone()))
     }
 
     /// Takes the runtime of this process out of use: the next connect makes another.
@@ -131,31 +151,26 @@ impl Runtime {
         self.retired.load(Ordering::SeqCst)
     }
 
-    /// Ends its thread when `last` have ended, at `deadline` at the latest.
-    pub(crate) fn stop_after(&self, last: Vec<JoinHandle<()>>, deadline: Instant) {
-        let Some(stop) = locked(&self.stop).take() else { return };
+    /// Ends its thread when nothing is unfinished, at `deadline` at the latest.
+    pub(crate) fn stop_after(&self, deadline: Instant) {
+        let Some(Stop { now, unfinished, mut finished }) = locked(&self.stop).take() else { return };
+        drop(unfinished);
         self.spawn(async move {
-            let all = async {
-                for task in last {
-                    let _ = task.await;
-                }
-            };
-            let _ = tokio::time::timeout_at(deadline.into(), all).await;
-            let _ = stop.send(());
+            let _ = tokio::time::timeout_at(deadline.into(), finished.recv()).await;
+            let _ = now.send(());
         });
+        thread::will_end(locked(&self.callback_threads).drain(..));
     }
 
-    /// Waits for its threads and `log` after `stop_after`; for callbacks that are still running until `deadline`.
-    pub(crate) fn join(&self, log: Option<Thread>, deadline: Instant) {
+    /// Has a later shutdown wait for its thread, if this one does not.
+    pub(crate) fn leave(&self) {
+        thread::will_end(locked(&self.thread).take());
+    }
+
+    /// Waits for its thread after `stop_after`.
+    pub(crate) fn join(&self) {
         if let Some(thread) = locked(&self.thread).take() {
             thread.join();
-        }
-        let threads = mem::take(&mut *locked(&self.callback_threads));
-        if threads.into_iter().chain(log).all(|thread| thread.join_until(deadline)) {
-            let cell = RUNTIME.write().unwrap_or_else(PoisonError::into_inner);
-            if cell.get().is_none() {
-                context::release_process();
-            }
         }
     }
 }
@@ -202,10 +217,14 @@ mod tests {
             let runtime = runtime.clone();
             move || runtime.call(None, pending::<Result<(), Fail>>())
         });
-        let endless = runtime.spawn(pending());
+        let endless = runtime.unfinished();
+        runtime.spawn(async move {
+            let _endless = endless;
+            pending::<()>().await
+        });
         let begun = Instant::now();
-        runtime.stop_after(vec![endless], begun + Duration::from_millis(50));
-        runtime.join(None, begun);
+        runtime.stop_after(begun + Duration::from_millis(50));
+        runtime.join();
         assert_eq!(code(waiting.join().unwrap()), Some(locker_code::LOCKER_CANCELLED));
         assert_eq!(code(runtime.call(None, async { Ok::<_, Fail>(()) })), Some(locker_code::LOCKER_CANCELLED));
         assert!(begun.elapsed() >= Duration::from_millis(50));

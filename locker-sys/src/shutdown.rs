@@ -6,6 +6,7 @@ use crate::fail::Fail;
 use crate::limit::Limit;
 use crate::log;
 use crate::runtime::Runtime;
+use crate::thread;
 use std::time::Duration;
 
 /// What a client's timeout is when it was not told.
@@ -26,15 +27,20 @@ pub extern "C" fn locker_shutdown(timeout_ms: i64) {
 
 fn shutdown(limit: Limit) {
     let waits = limit != Limit::NoWait && !context::in_callback();
-    let log = log::end();
-    let Some(runtime) = Runtime::retire() else { return };
-    let clients = Client::take_all(&runtime);
+    log::end();
+    let runtime = Runtime::retire();
+    let clients = runtime.as_ref().map(Client::take_all).unwrap_or_default();
     let usual = clients.iter().map(|client| client.core.timeout()).max().unwrap_or(USUAL);
     let deadline = if limit == Limit::NoWait { Limit::Usual } else { limit }.deadline(usual);
-    runtime.stop_after(clients.iter().map(|client| client.retire()).collect(), deadline);
+    clients.iter().for_each(|client| client.retire());
     // Their callback threads end when nobody can call them any more.
     drop(clients);
+    if let Some(runtime) = runtime {
+        runtime.stop_after(deadline);
+        if waits { runtime.join() } else { runtime.leave() }
+    }
+    // Also for what an earlier one did not wait for.
     if waits {
-        runtime.join(log, deadline);
+        thread::join_ending(deadline);
     }
 }

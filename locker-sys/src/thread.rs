@@ -1,8 +1,10 @@
 //! The library's threads, and how one waits for them.
 
 use crate::boundary::signals_blocked;
+use crate::context::Running;
 use crate::fail::Fail;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::mem;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::Instant;
 
@@ -38,9 +40,9 @@ impl Thread {
     /// `name` has at most 15 bytes, as Linux wants it.
     pub(crate) fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> Result<Self, Fail> {
         let ended = Arc::new(Latch::default());
-        let ending = OpenOnDrop(ended.clone());
+        let (running, ending) = (Running::new(), OpenOnDrop(ended.clone()));
         let body = move || {
-            let _ending = ending;
+            let (_ending, _running) = (ending, running);
             body();
         };
         let handle = signals_blocked(|| thread::Builder::new().name(name.into()).spawn(body));
@@ -61,15 +63,35 @@ impl Thread {
         let _ = self.handle.join();
     }
 
-    /// The same until `deadline`; false if it runs on.
-    pub(crate) fn join_until(self, deadline: Instant) -> bool {
+    /// The same until `deadline`; gives it back if it runs on.
+    fn join_until(self, deadline: Instant) -> Result<(), Self> {
         // The latch opens where only the thread's own tidying is left to do.
-        let gone = self.ended.wait_until(deadline);
-        if gone {
-            self.join();
+        if !self.ended.wait_until(deadline) {
+            return Err(self);
         }
-        gone
+        self.join();
+        Ok(())
     }
+}
+
+/// Those that were told to end and that may still run.
+static ENDING: Mutex<Vec<Thread>> = Mutex::new(Vec::new());
+
+fn ending() -> MutexGuard<'static, Vec<Thread>> {
+    ENDING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has `join_ending` wait for threads that were told to end.
+pub(crate) fn will_end(threads: impl IntoIterator<Item = Thread>) {
+    let mut ending = ending();
+    ending.retain(|thread| !thread.has_ended());
+    ending.extend(threads);
+}
+
+/// Waits for all that were told to end; what runs on at `deadline` is left for the next time.
+pub(crate) fn join_ending(deadline: Instant) {
+    let threads = mem::take(&mut *ending());
+    will_end(threads.into_iter().filter_map(|thread| thread.join_until(deadline).err()).collect::<Vec<_>>());
 }
 
 struct OpenOnDrop(Arc<Latch>);
@@ -106,16 +128,17 @@ mod tests {
         }
         assert_eq!(mask & bit(libc::SIGSEGV), 0);
         assert_eq!(blocked("thread-self"), before);
-        assert!(thread.join_until(Instant::now() + Duration::from_secs(60)));
+        assert!(thread.join_until(Instant::now() + Duration::from_secs(60)).is_ok());
     }
 
     #[test]
     fn one_waits_for_a_thread_no_longer_than_said_and_also_for_one_that_panics() {
         let (send, receive) = mpsc::channel::<()>();
         let slow = Thread::spawn("locker-test", move || assert!(receive.recv().is_err())).unwrap();
-        assert!(!slow.join_until(Instant::now() + Duration::from_millis(10)));
+        let slow = slow.join_until(Instant::now() + Duration::from_millis(10)).unwrap_err();
         drop(send);
+        assert!(slow.join_until(Instant::now() + Duration::from_secs(60)).is_ok());
         let broken = Thread::spawn("locker-test", || panic!("meant")).unwrap();
-        assert!(broken.join_until(Instant::now() + Duration::from_secs(60)));
+        assert!(broken.join_until(Instant::now() + Duration::from_secs(60)).is_ok());
     }
 }

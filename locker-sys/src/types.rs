@@ -143,8 +143,8 @@ pub type locker_change_fn = Option<
 >;
 
 /// Called when a lock changes hands. Exactly one of `info` and `error` is not NULL;
-/// an error is the last call. Both live only until the callback returns. One that is slow
-/// misses older states (64 are kept), never the last.
+/// an error is the last call: LOCKER_CANCELLED when the client is disconnected. Both live only until the
+/// callback returns. One that is slow misses older states (64 are kept), never the last.
 pub type locker_event_fn =
     Option<unsafe extern "C" fn(user_data: *mut c_void, info: *const locker_info, error: *const locker_error)>;
 

@@ -72,7 +72,7 @@ pub extern "C" fn locker_unwatch(
         }
         limit.may_wait()?;
         let watcher = client.release(&WATCHERS, watcher.id)?;
-        watcher.ended.send_replace(true);
+        watcher.ended.send_replace(Some(End::Unwatched));
         let deadline = limit.deadline(client.core.timeout());
         watcher.told.as_ref().map_or(Ok(()), |told| quiet(told, limit, deadline))
     })
@@ -82,11 +82,19 @@ pub(crate) fn live() -> usize {
     WATCHERS.len()
 }
 
+#[derive(Clone, Copy, PartialEq)]
+enum End {
+    /// After this no callback runs.
+    Unwatched,
+    /// Its client is gone, which is told.
+    Disconnected,
+}
+
 /// What a handle of a watcher stands for.
 struct Watcher {
     core: Mutex<locker_core::Watcher>,
     client: Arc<Client>,
-    ended: watch::Sender<bool>,
+    ended: watch::Sender<Option<End>>,
     /// Opens after its last callback; `None` when events are pulled.
     told: Option<Arc<Latch>>,
 }
@@ -100,7 +108,7 @@ impl Watcher {
             None => None,
             on_event => Some(client.line(Callback::new(on_event, options.user_data))?),
         };
-        let (core, ended, told) = (Mutex::new(core), watch::Sender::new(false), line.as_ref().map(Line::closed));
+        let (core, ended, told) = (Mutex::new(core), watch::Sender::new(None), line.as_ref().map(Line::closed));
         let watcher = Arc::new(Watcher { core, client, ended, told });
         let handle = locker_watcher { id: watcher.client.adopt(&WATCHERS, &watcher)? };
         if let Some(line) = line {
@@ -114,7 +122,7 @@ impl Watcher {
         let mut ended = self.ended.subscribe();
         tokio::select! {
             biased;
-            _ = ended.wait_for(|ended| *ended) => None,
+            _ = ended.wait_for(Option::is_some) => None,
             event = async { self.core.lock().await.next().await } => event,
         }
     }
@@ -142,24 +150,24 @@ impl Watcher {
 impl Member for Watcher {
     fn end(&self, id: u64) -> Option<Arc<Latch>> {
         let _ = WATCHERS.take(id);
-        self.ended.send_replace(true);
+        self.ended.send_replace(Some(End::Disconnected));
         self.told.clone()
     }
 }
 
 async fn tell_events(watcher: Arc<Watcher>, line: Line<locker_event_fn>) {
-    while let Some(event) = watcher.next().await {
-        let last = event.is_err();
-        let event = event.map(|info| locker_info::from(&info)).map_err(|e| locker_error::from(&Fail::from(e)));
+    let mut last = false;
+    while !last {
+        let gone = || Err(Fail::cancelled("the client was disconnected"));
+        let event = watcher.next().await.map_or_else(gone, |event| event.map_err(Fail::from));
+        last = event.is_err();
+        let event = event.map(|info| locker_info::from(&info)).map_err(|fail| locker_error::from(&fail));
         let watcher = watcher.clone();
         let tell = move |on_event: &Callback<locker_event_fn>| {
-            if !*watcher.ended.borrow() {
+            if *watcher.ended.borrow() != Some(End::Unwatched) {
                 on_event.call(event.as_ref());
             }
         };
         line.tell(tell).await;
-        if last {
-            break;
-        }
     }
 }

@@ -65,10 +65,26 @@ static void not_waited_for(void) {
   locked(client, "x");
   locker_shutdown(LOCKER_NO_WAIT);
   CHECK(locker_live_handles() == 0);
+  locker_shutdown(0);
+  CHECK(threads(NULL) == 1);
+  what_was_held_is_free();
+  client = connected();
+  locked(client, "x");
+  locker_shutdown(LOCKER_NO_WAIT);
   client = connected(); /* on a runtime of its own */
   locker_guard guard = locked(client, "x");
   OK(locker_unlock(guard, 0, &error));
   leave(client);
+}
+
+/* What a disconnect left to be done behind it is done before the threads end. */
+static void a_disconnect_behind_the_call_is_finished(void) {
+  locker_client other = connected();
+  locked(other, "x");
+  OK(locker_disconnect(other, LOCKER_NO_WAIT, &error));
+  locker_shutdown(0);
+  CHECK(threads(NULL) == 1);
+  what_was_held_is_free();
 }
 
 /* In a callback nothing is waited for. */
@@ -112,8 +128,13 @@ static void callback_does_not_end(void) {
   locker_shutdown(300);
   CHECK(now_ms() - begin < 3000);
   CHECK(counted(&freed) == before && threads("locker") == 0 && threads("locker-call") == 1);
+  /* A later one waits for what this one did not. */
+  begin = now_ms();
+  locker_shutdown(300);
+  CHECK(now_ms() - begin >= 300 && threads("locker-call") == 1);
   count_up(&leave_now);
-  await(&freed, before + 1);
+  locker_shutdown(0);
+  CHECK(counted(&freed) == before + 1 && threads(NULL) == 1);
 }
 
 int main(void) {
@@ -123,6 +144,7 @@ int main(void) {
   for (int i = 0; i < 3; i++) everything_ends();
   what_was_held_is_free();
   not_waited_for();
+  a_disconnect_behind_the_call_is_finished();
   in_a_callback();
   callback_does_not_end();
   locker_shutdown(0);

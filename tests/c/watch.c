@@ -224,6 +224,38 @@ static void readers_wake(void) {
   CHECK(readers[1].code == LOCKER_CANCELLED || readers[1].code == LOCKER_BAD_HANDLE);
 }
 
+/* A client that is disconnected is told to its watchers, once and last; a watcher that was ended is told nothing. */
+typedef struct ending {
+  count seen, cancelled, freed;
+} ending;
+
+static void on_ending(void *user_data, const locker_info *event, const locker_error *error) {
+  ending *ending = user_data;
+  CHECK(!event != !error && counted(&ending->cancelled) == 0);
+  if (error) CHECK(error->code == LOCKER_CANCELLED && strstr(error->message, "disconnected"));
+  count_up(event ? &ending->seen : &ending->cancelled);
+}
+
+static void free_ending(void *user_data) { count_up(&((ending *)user_data)->freed); }
+
+static void disconnect_is_told(int64_t timeout_ms) {
+  ending unwatched = {COUNT, COUNT, COUNT}, left = {COUNT, COUNT, COUNT};
+  locker_client other = connected();
+  locker_watch_options options = {.struct_size = sizeof options, .on_event = on_ending, .free_user_data = free_ending};
+  locker_watcher watcher;
+  options.user_data = &left;
+  OK(locker_watch(other, "left", &options, &watcher, &error));
+  options.user_data = &unwatched;
+  OK(locker_watch(other, "left", &options, &watcher, &error));
+  await(&left.seen, 1);
+  await(&unwatched.seen, 1);
+  OK(locker_unwatch(watcher, 0, &error));
+  OK(locker_disconnect(other, timeout_ms, &error));
+  if (timeout_ms == LOCKER_NO_WAIT) await(&left.freed, 1);
+  CHECK(counted(&left.cancelled) == 1 && counted(&left.freed) == 1);
+  CHECK(counted(&unwatched.cancelled) == 0 && counted(&unwatched.freed) == 1);
+}
+
 int main(void) {
   client = connected();
   pulled();
@@ -233,5 +265,7 @@ int main(void) {
   unwatch_waits_for_the_callback();
   ends_before_its_turn();
   readers_wake();
+  disconnect_is_told(0);
+  disconnect_is_told(LOCKER_NO_WAIT);
   leave(client);
 }
