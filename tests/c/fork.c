@@ -1,6 +1,8 @@
 /* A child of fork has no threads of the library: every call says so at once, and the parent does not notice. */
 #include "test.h"
 
+#include <sys/mman.h>
+
 /* The child lacks the threads that own what would be found leaked there. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void) { return "detect_leaks=0"; }
@@ -107,6 +109,100 @@ static void child_of_a_busy_parent_is_told(void) {
   for (int i = 0; i < 4; i++) pthread_join(all[i], NULL);
 }
 
+/* Microseconds that the slowest call of a child took: by the clock, and of the processor. */
+typedef struct slowest {
+  long elapsed, worked;
+} slowest;
+
+static long micros(clockid_t clock) {
+  struct timespec now;
+  clock_gettime(clock, &now);
+  return now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+#define TIMED(slowest, call)                                                                                           \
+  do {                                                                                                                 \
+    long elapsed = -micros(CLOCK_MONOTONIC), worked = -micros(CLOCK_THREAD_CPUTIME_ID);                                \
+    CHECK(call);                                                                                                       \
+    elapsed += micros(CLOCK_MONOTONIC), worked += micros(CLOCK_THREAD_CPUTIME_ID);                                     \
+    if (elapsed > slowest->elapsed) slowest->elapsed = elapsed;                                                        \
+    if (worked > slowest->worked) slowest->worked = worked;                                                            \
+  } while (0)
+
+static void child_of_many(slowest *slowest, long n) {
+  locker_guard g;
+  alarm(60);
+  TIMED(slowest, locker_lock(client, "x", NULL, &g, NULL) == LOCKER_BAD_CONTEXT);
+  TIMED(slowest, locker_guard_state(guard) == LOCKER_NONE && locker_guard_remaining_ms(guard) == 0);
+  TIMED(slowest, locker_unlock(guard, 0, NULL) == LOCKER_BAD_CONTEXT);
+  TIMED(slowest, locker_disconnect(client, 0, NULL) == LOCKER_BAD_CONTEXT);
+  if (n % 2) exit(0);
+  _exit(0);
+}
+
+static void parent_is_unhurt(void) {
+  slowest *slowest = mmap(NULL, sizeof *slowest, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  CHECK(slowest != MAP_FAILED);
+  long forks = trials(29, "forks in C", 1000);
+  int64_t token = locker_guard_token(guard);
+  for (long i = 0; i < forks; i++) {
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (!child) child_of_many(slowest, i);
+    succeeds(child);
+    locker_info info;
+    OK(locker_get(client, "parent", 0, &info, &error));
+    CHECK(locker_guard_token(guard) == token && info.token == token && locker_guard_remaining_ms(guard) > 0);
+  }
+  /* By the processor, since a child may have to wait for its turn on it. */
+  CHECK(slowest->worked < 5000 || getenv("LOCKER_VALGRIND_RUNS"));
+  row_ok("hold survives each, slowest call of a child %.2f ms (%.2f ms of work)", slowest->elapsed / 1e3,
+         slowest->worked / 1e3);
+  munmap(slowest, sizeof *slowest);
+}
+
+/* Threads that nobody waited for, here one in a callback, are threads all the same. */
+static count entered = COUNT, leave_now = COUNT;
+static void hang(void *user_data, locker_guard g, locker_state state, const locker_error *error) {
+  (void)user_data, (void)g, (void)error;
+  if (state != LOCKER_HELD) return;
+  count_up(&entered);
+  await(&leave_now, 1);
+}
+
+static void child_is_refused(void) {
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (!child) {
+    alarm(20);
+    locker_client c;
+    _exit(locker_connect(endpoints(), NULL, &c, NULL) == LOCKER_BAD_CONTEXT ? 0 : 1);
+  }
+  succeeds(child);
+}
+
+static void child_of_an_untimely_shutdown_is_told(void) {
+  locker_client hung = connected();
+  locker_lock_options lock = {.struct_size = sizeof lock, .on_change = hang};
+  locker_guard g;
+  OK(locker_lock(hung, "hung", &lock, &g, &error));
+  await(&entered, 1);
+  OK(locker_disconnect(hung, LOCKER_NO_WAIT, &error));
+  child_is_refused();
+  locker_shutdown(LOCKER_NO_WAIT);
+  child_is_refused();
+  locker_shutdown(100);
+  child_is_refused();
+  /* Also if a later start and end of the library was clean. */
+  locker_client clean = connected();
+  OK(locker_disconnect(clean, 0, &error));
+  locker_shutdown(100);
+  child_is_refused();
+  count_up(&leave_now);
+  locker_shutdown(0);
+  CHECK(threads(NULL) == 1);
+}
+
 static void child_uses_its_own(void) {
   pid_t child = fork();
   CHECK(child >= 0);
@@ -128,8 +224,11 @@ int main(void) {
   OK(locker_watch(client, "parent", NULL, &watcher, &error));
   child_is_told();
   child_of_a_busy_parent_is_told();
+  parent_is_unhurt();
   CHECK(locker_guard_state(guard) == LOCKER_HELD);
   OK(locker_unlock(guard, 0, &error));
   leave(client);
   child_uses_its_own(); /* after locker_shutdown */
+  child_of_an_untimely_shutdown_is_told();
+  child_uses_its_own();
 }
