@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/target/tools:$(PATH)
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
 crates := -p etcd-locker -p locker-sys
-suites := rust c cpp go python chain scripts current
+suites := rust model c cpp go python chain scripts current
 
 .PHONY: help demo test $(suites:%=test-%) build setup check lint fmt header etcd-current clean
 
