@@ -1,0 +1,115 @@
+//! C5 and C8: the queue, as etcd shows it.
+
+use super::{Rule, Violation};
+use crate::MS;
+use crate::hold::Hold;
+use crate::run::{Key, Run};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+/// How long the next may take to have its turn when nothing is wrong.
+const TURN: u64 = 1500 * MS;
+/// How long after a fault: a leader has to be found, and a client to come back from its longest patience.
+const RECOVERY: u64 = 3000 * MS;
+
+/// A change of a queue, at a revision.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Change {
+    /// A key came.
+    Come,
+    /// A holder wrote on condition of its key.
+    Wrote,
+    /// A key went.
+    Gone,
+}
+
+/// All that is known of the order of events in each queue: revision, change, token.
+fn changes(run: &Run) -> BTreeMap<u32, Vec<(u64, Change, u64)>> {
+    let mut queues: BTreeMap<u32, Vec<(u64, Change, u64)>> = BTreeMap::new();
+    for Key { lock, token, gone } in run.keys.values().copied() {
+        let queue = queues.entry(lock).or_default();
+        queue.push((token, Change::Come, token));
+        queue.extend(gone.map(|(revision, _)| (revision, Change::Gone, token)));
+    }
+    for hold in &run.holds {
+        let wrote = |revision: &u64| (*revision, Change::Wrote, hold.token);
+        queues.entry(hold.lock).or_default().extend(hold.guarded.iter().map(wrote));
+    }
+    for queue in queues.values_mut() {
+        queue.sort_unstable();
+    }
+    queues
+}
+
+/// A key that was held is the oldest of its queue, when it writes and when it goes.
+pub(super) fn order(run: &Run) -> Vec<Violation> {
+    let held = run.by_token();
+    let mut violations = Vec::new();
+    for (lock, changes) in changes(run) {
+        let mut queue = BTreeSet::new();
+        for (revision, change, token) in changes {
+            if let (Some(first), Some(hold), true) = (queue.first(), held.get(&token), change != Change::Come)
+                && *first < token
+                && hold.belief().is_some()
+            {
+                let text = format!("token {token} was held before its turn: {first} was there at revision {revision}");
+                let at = hold.returned.unwrap_or(hold.called);
+                violations.push(Violation { rule: Rule::Order, at, lock: Some(lock), text });
+            }
+            match change {
+                Change::Come => drop(queue.insert(token)),
+                Change::Gone => drop(queue.remove(&token)),
+                Change::Wrote => {}
+            }
+        }
+    }
+    violations
+}
+
+/// The time from which each key was the oldest of its queue because an older one went, by token.
+pub(crate) fn turns(run: &Run) -> Vec<(u64, u64)> {
+    let mut turns = Vec::new();
+    for changes in changes(run).into_values() {
+        let mut queue = BTreeSet::new();
+        for (_, change, token) in changes {
+            match change {
+                Change::Come => drop(queue.insert(token)),
+                Change::Gone if queue.first() == Some(&token) => {
+                    queue.remove(&token);
+                    let seen = run.keys[&token].gone.map(|(_, at)| at).filter(|at| *at != 0);
+                    turns.extend(queue.first().copied().zip(seen));
+                }
+                Change::Gone => drop(queue.remove(&token)),
+                Change::Wrote => {}
+            }
+        }
+    }
+    turns
+}
+
+/// Whose turn it is has the lock soon, or leaves.
+pub(super) fn liveness(run: &Run) -> Vec<Violation> {
+    let held = run.by_token();
+    let end = run.records.iter().map(|record| record.at).max().unwrap_or(0);
+    turns(run).into_iter().filter_map(|(token, from)| late(run, &held, end, token, from)).collect()
+}
+
+fn late(run: &Run, held: &HashMap<u64, &Hold>, end: u64, token: u64, from: u64) -> Option<Violation> {
+    let key = run.keys[&token];
+    let hold = held.get(&token);
+    // Of who never had it, nobody knows who it was: anybody's fault may have been its own, and its lease has to end.
+    let (pid, recovery) = match hold {
+        Some(hold) => (hold.pid, RECOVERY),
+        None => (0, RECOVERY + longest_lease(run)),
+    };
+    let until = hold.and_then(|hold| hold.returned).or(key.gone.map(|(_, at)| at)).unwrap_or(end);
+    let limit = run.faults.limit(pid, from, TURN, recovery);
+    (until > limit).then(|| {
+        let text = format!("it was token {token}'s turn for {} ms", (until - from) / MS);
+        Violation { rule: Rule::Liveness, at: from, lock: Some(key.lock), text }
+    })
+}
+
+/// A new leader grants all leases once more.
+fn longest_lease(run: &Run) -> u64 {
+    2 * run.workers.values().map(|worker| worker.ttl).max().unwrap_or(0) * MS
+}
