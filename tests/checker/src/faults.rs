@@ -77,7 +77,7 @@ pub struct Fault {
     pub from: u64,
     /// Until after it was undone; for ever if that was not said.
     pub until: u64,
-    /// The revision at which it deleted something, else 0.
+    /// The revision at which it deleted something by hand; 0: not known, `MAX`: nothing.
     pub revision: u64,
 }
 

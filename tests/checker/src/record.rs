@@ -59,7 +59,7 @@ pub enum Kind {
     Naked,
     /// A fault begins. Revision: its [`Fault`](crate::faults::What); seq: its number; pid: whom it hits, else 0.
     FaultOn,
-    /// It is over. Token: the revision at which something was deleted by hand, else 0.
+    /// It is over. Token: the revision at which something was deleted by hand; 0: not known, `MAX`: nothing.
     FaultOff,
     /// A key came under a lock's name. Token and revision: its create revision.
     Put,
@@ -99,6 +99,13 @@ const KINDS: [Kind; 18] = [
     Kind::Put,
     Kind::Delete,
 ];
+
+impl Lang {
+    /// The language with this number.
+    pub fn from_number(number: u8) -> Option<Self> {
+        LANGS.into_iter().find(|lang| *lang as u8 == number)
+    }
+}
 
 /// One event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,7 +176,7 @@ impl Record {
             return Err(Flaw::Checksum);
         }
         Ok(Record {
-            lang: LANGS.into_iter().find(|lang| *lang as u8 == bytes[2]).ok_or(Flaw::Unknown)?,
+            lang: Lang::from_number(bytes[2]).ok_or(Flaw::Unknown)?,
             kind: KINDS.into_iter().find(|kind| *kind as u8 == bytes[3]).ok_or(Flaw::Unknown)?,
             pid: short(4),
             lock: short(8),

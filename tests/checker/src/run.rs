@@ -152,7 +152,8 @@ fn holds(records: &[Record]) -> Vec<Hold> {
 /// When somebody began to free the holds that ended by hand, by token: it is known which key it was, or else at which
 /// revision some went.
 fn freed(faults: &[Fault], keys: &BTreeMap<u64, Key>) -> HashMap<u64, u64> {
-    let by_hand = || faults.iter().filter(|fault| fault.what.by_hand());
+    // `MAX`: nothing was freed.
+    let by_hand = || faults.iter().filter(|fault| fault.what.by_hand() && fault.revision != u64::MAX);
     let tokens: HashMap<u64, u64> = by_hand().map(|fault| (fault.token, fault.from)).collect();
     let revisions: HashMap<u64, u64> =
         by_hand().filter(|fault| fault.revision != 0).map(|fault| (fault.revision, fault.from)).collect();

@@ -1,6 +1,7 @@
 //! C10: the load.
 
 use super::{Rule, Violation};
+use crate::faults::What;
 use crate::run::Run;
 
 /// Acquisitions a second before the first fault, at least.
@@ -12,7 +13,8 @@ const DURING: f64 = 5.0;
 pub(crate) fn rates(run: &Run) -> (f64, f64) {
     let had: Vec<u64> = run.holds.iter().filter_map(|hold| hold.returned).collect();
     let (Some(first), Some(last)) = (had.iter().min(), had.iter().max()) else { return (0.0, 0.0) };
-    let fault = run.faults.list.first().map_or(*last, |fault| fault.from).clamp(*first, *last);
+    let made = run.faults.list.iter().find(|fault| fault.what != What::Lag);
+    let fault = made.map_or(*last, |fault| fault.from).clamp(*first, *last);
     let rate = |count: usize, time: u64| if time == 0 { 0.0 } else { count as f64 * 1e9 / time as f64 };
     let before = had.iter().filter(|at| **at <= fault).count();
     (rate(before, fault - first), rate(had.len() - before, last - fault))

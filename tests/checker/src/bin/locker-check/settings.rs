@@ -1,0 +1,62 @@
+//! What the driver tells its workers, by the environment.
+
+use crate::Result;
+use locker_check::history::History;
+use std::env;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// The prefix of all locks of a run.
+pub(crate) const PREFIX: &str = "/check/";
+
+/// What a worker is told.
+pub(crate) struct Settings {
+    pub(crate) endpoints: String,
+    pub(crate) history: History,
+    /// The directory of the things that locks protect.
+    pub(crate) things: PathBuf,
+    /// How many locks there are.
+    pub(crate) locks: u32,
+    pub(crate) ttl: Duration,
+}
+
+impl Settings {
+    pub(crate) fn from_env() -> Result<Self> {
+        fastrand::seed(number("CHECK_SEED")?);
+        Ok(Settings {
+            endpoints: text("LOCKER_ENDPOINTS")?,
+            history: History::open(&PathBuf::from(text("CHECK_HISTORY")?))?,
+            things: text("CHECK_THINGS")?.into(),
+            locks: number("CHECK_LOCKS")?,
+            ttl: Duration::from_millis(number("CHECK_TTL")?),
+        })
+    }
+
+    /// A lock at random.
+    pub(crate) fn lock(&self) -> u32 {
+        fastrand::u32(1..=self.locks)
+    }
+}
+
+/// How long to wait for a lock: mostly long enough, at times hardly, at times not at all.
+pub(crate) fn patience() -> Duration {
+    Duration::from_millis(match fastrand::u32(..10) {
+        0 => 0,
+        1 | 2 => fastrand::u64(5..105),
+        _ => 3000,
+    })
+}
+
+/// How long to hold it: mostly short, at times long.
+pub(crate) fn work() -> Duration {
+    Duration::from_millis(if fastrand::u32(..20) == 0 { fastrand::u64(100..400) } else { fastrand::u64(5..35) })
+}
+
+pub(crate) fn text(name: &str) -> Result<String> {
+    env::var(name).map_err(|_| format!("{name} is not set").into())
+}
+
+pub(crate) fn number<T: FromStr>(name: &str) -> Result<T> {
+    text(name)?.parse().map_err(|_| format!("{name} is no number").into())
+}
