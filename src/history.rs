@@ -100,8 +100,8 @@ impl History {
         let error = Error::new(
             ErrorKind::Cancelled,
             format!(
-                "etcd's history went back from revision {seen} {now}: it was wiped, or restored from a backup. Connect \
-                 anew to go on with what is there"
+                "etcd's history went back from revision {seen} {now}: it was wiped, or restored from a backup, or the \
+                 endpoints are of different clusters. Connect anew to go on with what is there"
             ),
         );
         self.0.broken.send_if_modified(|broken| broken.is_none().then(|| *broken = Some(error.clone())).is_some());
