@@ -115,3 +115,15 @@ async fn connections_that_are_cut_all_the_time_cost_no_lock() {
     assert!(kept.held());
     eventually("no ghost", async || keys(&etcd, "x").is_empty()).await;
 }
+
+#[tokio::test]
+async fn an_etcd_far_away_holds_even_the_shortest_leases() {
+    let etcd = Etcd::start();
+    let proxy = Proxy::start(&etcd.endpoint());
+    proxy.set(Mood::late(Duration::from_millis(185)));
+    let client = Client::connect(proxy.endpoint()).ttl(Duration::from_secs(2)).await.unwrap();
+    let guard = client.lock("x").await.unwrap();
+    let lost = timeout(Duration::from_secs(6), guard.lost()).await;
+    assert!(lost.is_err(), "{lost:?}");
+    guard.unlock().await.unwrap();
+}
