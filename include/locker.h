@@ -72,9 +72,9 @@ enum locker_code
   LOCKER_OK = 0,
   // The wait ended first. Nothing is held.
   LOCKER_TIMEOUT = 1,
-  // The guard was unlocked, or its client disconnected, while it waited.
+  // The guard was unlocked, or its client ended: disconnected, or since etcd's history went back.
   LOCKER_CANCELLED = 2,
-  // The guard was held and is no longer: its lease ended.
+  // The guard was held and is no longer. The error's detail is one of locker_loss.
   LOCKER_LOST = 3,
   // etcd cannot be reached or has no leader. Trying again may help.
   LOCKER_UNAVAILABLE = 4,
@@ -120,6 +120,30 @@ enum locker_state
 typedef enum locker_state locker_state;
 #else
 typedef int32_t locker_state;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+// How a lock was lost. Treat a number not listed here as LOCKER_LOSS_EXPIRED.
+enum locker_loss
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  // The lease was not renewed in time, by this process's own clock: etcd was out of reach, or the
+  // process or its machine stood still.
+  LOCKER_LOSS_EXPIRED = 1,
+  // etcd said that the lease is gone: revoked by hand, or ended by an etcd that lacks the fixes.
+  LOCKER_LOSS_LEASE_GONE = 2,
+  // Somebody deleted the key.
+  LOCKER_LOSS_KEY_DELETED = 3,
+  // etcd was wiped or restored from a backup. The client refuses all calls; connect another.
+  LOCKER_LOSS_WENT_BACK = 4,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum locker_loss locker_loss;
+#else
+typedef int32_t locker_loss;
 #endif // __STDC_VERSION__ >= 202311L
 #endif // __cplusplus
 
@@ -176,7 +200,8 @@ typedef struct locker_client {
 typedef struct locker_error {
   // One of locker_code.
   int32_t code;
-  // The gRPC status when etcd or the transport to it gave one, else 0.
+  // Of LOCKER_LOST one of locker_loss; else the gRPC status when etcd or the transport to it gave
+  // one; else 0.
   int32_t detail;
   // UTF-8 with a NUL, for people; never parse it.
   char message[504];

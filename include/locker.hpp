@@ -91,7 +91,7 @@ public:
 
   /// One line for people; never parse it.
   const char *what() const noexcept override { return text_.what(); }
-  /// The gRPC status when etcd or the transport to it gave one, else 0.
+  /// Of errc::lost one of locker_loss; else the gRPC status when etcd or the transport to it gave one; else 0.
   int detail() const noexcept { return detail_; }
 
 private:

@@ -39,6 +39,7 @@ mod key;
 mod lease;
 mod leases;
 mod lock;
+mod pauses;
 mod queue;
 #[cfg(test)]
 mod sim;

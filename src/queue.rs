@@ -7,6 +7,7 @@ use crate::context::Context;
 use crate::info::Info;
 use crate::key;
 use crate::lease::Lease;
+use crate::pauses::Pauses;
 use crate::store::{Compare, Deleted, Event, Fault, KeyRange, KeyValue, Op, Range, RangeReply, Txn, TxnReply, Watch};
 use crate::view::{Rank, View};
 use crate::{Error, Loss, Result};
@@ -16,9 +17,8 @@ use tokio::time::{Instant, sleep};
 
 /// How old a hold is before its key is watched: most are over by then.
 const WATCH_AFTER: Duration = Duration::from_millis(100);
-/// The pause before something that failed is tried again; behind, where nobody waits, it grows.
+/// The pause before something that somebody waits for is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A place in a queue: a key of ours that has been there.
 #[derive(Clone, Debug)]
@@ -252,6 +252,7 @@ impl Queue {
     pub(crate) async fn deleted(&self, place: &Place) -> Error {
         let hold = place.lease.holds.add(place.key.clone());
         sleep(WATCH_AFTER).await;
+        let mut pauses = Pauses::new();
         loop {
             let key = KeyRange::Key(place.key.clone());
             if let Ok(mut watch) = self.context.store.watch(key, None, self.context.by()).await {
@@ -266,7 +267,7 @@ impl Queue {
                     return deleted(place);
                 }
             }
-            sleep(PAUSE).await;
+            pauses.pause().await;
         }
     }
 
@@ -296,7 +297,7 @@ impl Queue {
         let (store, timeout) = (self.context.store.clone(), self.context.timeout);
         self.context.runtime.spawn(async move {
             let take_out = async {
-                let mut pause = PAUSE;
+                let mut pauses = Pauses::new();
                 loop {
                     let by = Instant::now() + timeout;
                     let fenced = match in_doubt {
@@ -308,8 +309,7 @@ impl Queue {
                     if fenced.is_ok() && gone.is_ok() {
                         return;
                     }
-                    sleep(pause).await;
-                    pause = LONGEST_PAUSE.min(pause * 2);
+                    pauses.pause().await;
                 }
             };
             tokio::select! {

@@ -7,6 +7,7 @@
 
 use crate::feed::Feed;
 use crate::info::Info;
+use crate::pauses::Pauses;
 use crate::queue::Place;
 use crate::store::{Event, Fault, KeyRange, KeyValue, Range, RangeReply, Store, Watch};
 use crate::{Error, ErrorKind, Result};
@@ -23,8 +24,6 @@ const REREAD: Duration = Duration::from_secs(5);
 const EVENTS_UNDER_WAY: Duration = Duration::from_millis(250);
 /// How long one try to open a watch may take before it is said that it failed.
 const OPEN: Duration = Duration::from_secs(5);
-/// The pause before a watch that broke is opened again.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Who hears of changes of holder.
 pub(crate) type Holders = Feed<Result<Info>>;
@@ -155,6 +154,7 @@ impl View {
     /// Follows the queue until that is refused for good.
     pub(crate) async fn follow(&self, store: &dyn Store) -> Error {
         let mut from = None;
+        let mut pauses = Pauses::new();
         loop {
             let fault = self.follow_once(store, from).await;
             debug!(name = self.name, ?fault, "the watch broke");
@@ -169,7 +169,7 @@ impl View {
                 Fault::Compacted => None,
                 _ => self.resume_from(),
             };
-            sleep(PAUSE).await;
+            pauses.pause().await;
         }
     }
 

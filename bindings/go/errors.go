@@ -16,7 +16,8 @@ type Code int32
 const (
 	// ErrTimeout: the wait ended first. Nothing is held; [Error].Holder says who holds the lock.
 	ErrTimeout Code = C.LOCKER_TIMEOUT
-	// ErrCancelled: the guard was unlocked, its client disconnected, or the context cancelled.
+	// ErrCancelled: the guard was unlocked, its client ended (disconnected, or since etcd's history went back), or the
+	// context cancelled.
 	ErrCancelled Code = C.LOCKER_CANCELLED
 	// ErrLost: the lock was held and is no longer.
 	ErrLost Code = C.LOCKER_LOST
@@ -32,13 +33,28 @@ const (
 	ErrInternal Code = C.LOCKER_INTERNAL
 )
 
+// Loss says how a lock was lost: the Detail of an [Error] that is ErrLost.
+type Loss int
+
+const (
+	// LossExpired: the lease was not renewed in time, by this process's own clock: etcd was out of reach, or the process
+	// or its machine stood still.
+	LossExpired Loss = C.LOCKER_LOSS_EXPIRED
+	// LossLeaseGone: etcd said that the lease is gone: revoked by hand, or ended by an etcd that lacks the fixes.
+	LossLeaseGone Loss = C.LOCKER_LOSS_LEASE_GONE
+	// LossKeyDeleted: somebody deleted the key.
+	LossKeyDeleted Loss = C.LOCKER_LOSS_KEY_DELETED
+	// LossWentBack: etcd was wiped or restored from a backup. The client refuses all calls; connect another.
+	LossWentBack Loss = C.LOCKER_LOSS_WENT_BACK
+)
+
 func (c Code) Error() string { return "locker: " + C.GoString(C.locker_code_name(C.int32_t(c))) }
 
 // Error is what this package returns when it fails.
 type Error struct {
 	// Code is what to decide on; usually by errors.Is.
 	Code Code
-	// Detail is the gRPC status when etcd or the transport to it gave one, else 0.
+	// Detail of ErrLost is a [Loss]; else the gRPC status when etcd or the transport to it gave one; else 0.
 	Detail int
 	// Message is one line for people.
 	Message string

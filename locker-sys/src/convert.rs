@@ -1,8 +1,8 @@
 //! The core's values as C sees them.
 
 use crate::fail::chars;
-use crate::types::{locker_info, locker_mode, locker_state};
-use locker_core::{Info, Mode, State};
+use crate::types::{locker_info, locker_loss, locker_mode, locker_state};
+use locker_core::{Info, Loss, Mode, State};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 impl From<State> for locker_state {
@@ -24,6 +24,18 @@ impl From<Mode> for locker_mode {
             Mode::Foreign => locker_mode::LOCKER_FOREIGN,
             // What the header says of a mode that one does not know.
             _ => locker_mode::LOCKER_EXCLUSIVE,
+        }
+    }
+}
+
+impl From<Loss> for locker_loss {
+    fn from(loss: Loss) -> Self {
+        match loss {
+            Loss::LeaseGone => locker_loss::LOCKER_LOSS_LEASE_GONE,
+            Loss::KeyDeleted => locker_loss::LOCKER_LOSS_KEY_DELETED,
+            Loss::WentBack => locker_loss::LOCKER_LOSS_WENT_BACK,
+            // What the header says of a loss that one does not know.
+            _ => locker_loss::LOCKER_LOSS_EXPIRED,
         }
     }
 }

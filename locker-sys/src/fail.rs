@@ -1,6 +1,6 @@
 //! Why a call fails: one value inside, a code and a `locker_error` outside.
 
-use crate::types::{locker_code, locker_error};
+use crate::types::{locker_code, locker_error, locker_loss};
 use locker_core::ErrorKind;
 use std::any::Any;
 use std::ffi::c_char;
@@ -54,7 +54,8 @@ impl From<locker_core::Error> for Fail {
             ErrorKind::Invalid => locker_code::LOCKER_INVALID,
             _ => locker_code::LOCKER_INTERNAL,
         };
-        Fail { code, detail: error.grpc_code().unwrap_or(0), message: error.to_string() }
+        let detail = error.loss().map(|loss| locker_loss::from(loss) as i32).or(error.grpc_code());
+        Fail { code, detail: detail.unwrap_or(0), message: error.to_string() }
     }
 }
 

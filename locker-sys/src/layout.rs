@@ -18,6 +18,7 @@ frozen! {
     locker_guard: 8 { id: 0 }
     locker_watcher: 8 { id: 0 }
     locker_code: 4 {}
+    locker_loss: 4 {}
     locker_state: 4 {}
     locker_mode: 4 {}
     locker_error: 512 { code: 0, detail: 4, message: 8 }

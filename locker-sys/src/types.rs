@@ -23,9 +23,9 @@ pub enum locker_code {
     LOCKER_OK = 0,
     /// The wait ended first. Nothing is held.
     LOCKER_TIMEOUT = 1,
-    /// The guard was unlocked, or its client disconnected, while it waited.
+    /// The guard was unlocked, or its client ended: disconnected, or since etcd's history went back.
     LOCKER_CANCELLED = 2,
-    /// The guard was held and is no longer: its lease ended.
+    /// The guard was held and is no longer. The error's detail is one of locker_loss.
     LOCKER_LOST = 3,
     /// etcd cannot be reached or has no leader. Trying again may help.
     LOCKER_UNAVAILABLE = 4,
@@ -39,6 +39,21 @@ pub enum locker_code {
     LOCKER_BAD_CONTEXT = 8,
     /// A bug in locker.
     LOCKER_INTERNAL = 9,
+}
+
+/// How a lock was lost. Treat a number not listed here as LOCKER_LOSS_EXPIRED.
+#[repr(i32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum locker_loss {
+    /// The lease was not renewed in time, by this process's own clock: etcd was out of reach, or the
+    /// process or its machine stood still.
+    LOCKER_LOSS_EXPIRED = 1,
+    /// etcd said that the lease is gone: revoked by hand, or ended by an etcd that lacks the fixes.
+    LOCKER_LOSS_LEASE_GONE = 2,
+    /// Somebody deleted the key.
+    LOCKER_LOSS_KEY_DELETED = 3,
+    /// etcd was wiped or restored from a backup. The client refuses all calls; connect another.
+    LOCKER_LOSS_WENT_BACK = 4,
 }
 
 /// Where a guard stands: WAITING, then HELD and AT_RISK in turn, then ENDED, which is final.
@@ -97,7 +112,8 @@ pub struct locker_watcher {
 pub struct locker_error {
     /// One of locker_code.
     pub code: i32,
-    /// The gRPC status when etcd or the transport to it gave one, else 0.
+    /// Of LOCKER_LOST one of locker_loss; else the gRPC status when etcd or the transport to it gave
+    /// one; else 0.
     pub detail: i32,
     /// UTF-8 with a NUL, for people; never parse it.
     pub message: [c_char; 504],

@@ -33,14 +33,15 @@ static locker_guard told_to(story *story, locker_client client, const char *name
   return guard;
 }
 
-static void was_lost(story *story, locker_guard guard) {
+static void was_lost(story *story, locker_guard guard, locker_loss how) {
   await(&story->freed, 1);
   int last = counted(&story->told) - 1;
   CHECK(story->states[0] == LOCKER_HELD && story->states[last] == LOCKER_ENDED && story->codes[last] == LOCKER_LOST);
   CHECK(locker_guard_state(guard) == LOCKER_ENDED);
   CHECK(locker_guard_token(guard) == 0 && locker_guard_remaining_ms(guard) == 0);
-  FAILS(LOCKER_LOST, "", locker_wait(guard, 0, &error));
-  FAILS(LOCKER_LOST, "", locker_unlock(guard, 0, &error));
+  locker_error why = {.detail = -1}, why_again = why;
+  CHECK(locker_wait(guard, 0, &why) == LOCKER_LOST && why.detail == (int32_t)how);
+  CHECK(locker_unlock(guard, 0, &why_again) == LOCKER_LOST && why_again.detail == (int32_t)how);
   FAILS(LOCKER_BAD_HANDLE, "guard", locker_unlock(guard, 0, &error));
 }
 
@@ -56,7 +57,7 @@ static void deleted_while_held(void) {
   story story = STORY;
   locker_guard guard = told_to(&story, client, "deleted");
   delete_queue("deleted");
-  was_lost(&story, guard);
+  was_lost(&story, guard, LOCKER_LOSS_KEY_DELETED);
 }
 
 static void deleted_while_waiting(void) {
@@ -91,7 +92,7 @@ static void stopped_and_continued(pid_t stopper, int ask) {
   for (; now - before < 2500; now = now_ms()) before = now; /* until two looks at the clock are so far apart */
   CHECK(locker_guard_state(guard) == LOCKER_ENDED && locker_guard_remaining_ms(guard) == 0);
   CHECK(locker_guard_token(guard) == 0);
-  was_lost(&story, guard);
+  was_lost(&story, guard, LOCKER_LOSS_EXPIRED);
   CHECK(waitpid(stopper, NULL, 0) == stopper);
   /* The client goes on with a new lease. */
   locker_guard again = locked(hasty, "stopped");

@@ -38,7 +38,7 @@ impl From<Failure> for PyErr {
     fn from(failure: Failure) -> Self {
         Python::attach(|py| match failure {
             Failure::Core(error) => exception(py, &error),
-            Failure::Invalid(message) => new(py, "invalid", message, None, None),
+            Failure::Invalid(message) => new(py, "invalid", message, None),
             Failure::Python(error) => error,
         })
     }
@@ -46,22 +46,25 @@ impl From<Failure> for PyErr {
 
 /// The error that says that the binding itself broke.
 pub(crate) fn internal(py: Python<'_>, message: String) -> Failure {
-    Failure::Python(new(py, "internal", message, None, None))
+    Failure::Python(new(py, "internal", message, None))
 }
 
 fn exception(py: Python<'_>, error: &locker::Error) -> PyErr {
     match error.holder().cloned().map(|holder| Info(holder).into_pyobject(py)).transpose() {
-        Ok(holder) => new(py, error.kind().name(), error.to_string(), error.grpc_code(), holder),
+        Ok(holder) => new(py, error.kind().name(), error.to_string(), Some((error, holder))),
         Err(failed) => failed,
     }
 }
 
 /// The classes are ordinary Python ones, in `errors.py`, which knows them by the name of their kind.
-fn new(py: Python<'_>, code: &str, message: String, detail: Option<i32>, holder: Option<Bound<'_, PyAny>>) -> PyErr {
+fn new(py: Python<'_>, code: &str, message: String, more: Option<(&locker::Error, Option<Bound<'_, PyAny>>)>) -> PyErr {
+    let detail = more.as_ref().and_then(|(error, _)| error.grpc_code());
+    let loss = more.as_ref().and_then(|(error, _)| error.loss()).map(locker::Loss::name);
+    let holder = more.and_then(|(_, holder)| holder);
     let made = py
         .import("locker.errors")
         .and_then(|errors| errors.getattr("_new"))
-        .and_then(|new| new.call1((code, message, detail, holder)));
+        .and_then(|new| new.call1((code, message, detail, holder, loss)));
     made.map_or_else(|failed| failed, PyErr::from_value)
 }
 

@@ -54,13 +54,14 @@ def test_each_has_its_name_and_base(error: type[locker.Error]) -> None:
 
 @pytest.mark.parametrize("error", BASES)
 def test_each_is_what_the_core_means_by_its_name(error: type[locker.Error]) -> None:
-    made = errors._new(error.code, "a text", 14, INFO)
+    made = errors._new(error.code, "a text", 14, INFO, "expired")
     assert (type(made), str(made), made.detail) == (error, "a text", 14)
     assert getattr(made, "holder", None) == (INFO if error is locker.TimeoutError else None)
+    assert getattr(made, "loss", None) == ("expired" if error is locker.LostError else None)
 
 
 def test_a_kind_that_is_not_known_yet_is_an_error_all_the_same() -> None:
-    assert type(errors._new("tomorrow", "a text", None, None)) is locker.InternalError
+    assert type(errors._new("tomorrow", "a text", None, None, None)) is locker.InternalError
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)

@@ -39,7 +39,7 @@ class TimeoutError(Error, builtins.TimeoutError):
 
 
 class CancelledError(Error):
-    """The guard was unlocked, or its client disconnected."""
+    """The guard was unlocked, or its client ended: disconnected, or since etcd's history went back."""
 
     code = "cancelled"
 
@@ -48,6 +48,14 @@ class LostError(Error):
     """The lock was held and is no longer."""
 
     code = "lost"
+
+    loss: str | None
+    """How: "expired" (the lease was not renewed in time, by this process's own clock), "lease_gone" (etcd said so),
+    "key_deleted" (by somebody), or "went_back" (etcd was wiped or restored from a backup)."""
+
+    def __init__(self, message: str, *, detail: int | None = None, loss: str | None = None) -> None:
+        super().__init__(message, detail=detail)
+        self.loss = loss
 
 
 class UnavailableError(Error, ConnectionError):
@@ -76,12 +84,14 @@ class InternalError(Error):
 
 _BY_CODE: dict[str, type[Error]] = {
     error.code: error
-    for error in (CancelledError, LostError, UnavailableError, DeniedError, InvalidError, InternalError)
+    for error in (CancelledError, UnavailableError, DeniedError, InvalidError, InternalError)
 }
 
 
-def _new(code: str, message: str, detail: int | None, holder: Info | None) -> Error:
+def _new(code: str, message: str, detail: int | None, holder: Info | None, loss: str | None) -> Error:
     """The error of the kind that the core calls `code`."""
     if code == TimeoutError.code:
         return TimeoutError(message, detail=detail, holder=holder)
+    if code == LostError.code:
+        return LostError(message, detail=detail, loss=loss)
     return _BY_CODE.get(code, InternalError)(message, detail=detail)
