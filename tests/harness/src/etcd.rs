@@ -1,6 +1,6 @@
 //! One etcd: on free loopback ports, in a temporary directory, gone when dropped.
 
-use crate::http::{Metrics, is_healthy};
+use crate::http::{Metrics, is_healthy, version};
 use crate::{PATIENCE, ctl, free_port, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -72,6 +72,11 @@ impl Etcd {
     /// Its counters now.
     pub fn metrics(&self) -> Metrics {
         Metrics::read(self.plan.port)
+    }
+
+    /// Its version, such as `3.4.23`.
+    pub fn version(&self) -> String {
+        version(self.plan.port)
     }
 
     /// Kills it as `kill -9` does. Its data stays for `restart`.

@@ -74,7 +74,7 @@ async fn serve(mut client: TcpStream, ports: Vec<u16>, moods: Moods) {
     if let Ok(member) = greet(&mut client).await
         && let (Some(port), Some(mood)) = (ports.get(member), moods.get(member))
     {
-        relay(client, format!("127.0.0.1:{port}"), mood.subscribe()).await;
+        relay(client, format!("127.0.0.1:{port}"), mood.subscribe(), Arc::default()).await;
     }
 }
 

@@ -7,6 +7,7 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
 use std::thread;
+use std::time::Duration;
 
 /// A running program: its lines as they come, its end, signals. Killed, with its group, when dropped before its end.
 pub struct Process {
@@ -101,9 +102,14 @@ impl Process {
     }
 
     /// Waits for its end.
-    pub fn end(mut self) -> Ended {
+    pub fn end(self) -> Ended {
+        self.end_within(PATIENCE)
+    }
+
+    /// The same for one that may take long.
+    pub fn end_within(mut self, limit: Duration) -> Ended {
         self.stdin = None;
-        let status = self.status.recv_timeout(PATIENCE).unwrap_or_else(|_| panic!("{} does not end", self.what));
+        let status = self.status.recv_timeout(limit).unwrap_or_else(|_| panic!("{} does not end", self.what));
         self.ended = true;
         let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap());
         Ended { code, stdout: rest(&self.stdout, &self.what), stderr: rest(&self.stderr, &self.what) }

@@ -2,6 +2,8 @@
 
 use crate::relay::{Mood, relay, runtime};
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -10,6 +12,7 @@ use tokio::task::{JoinHandle, JoinSet};
 pub struct Proxy {
     endpoint: String,
     mood: watch::Sender<Mood>,
+    carried: Arc<AtomicU64>,
     accepting: JoinHandle<()>,
 }
 
@@ -19,13 +22,19 @@ impl Proxy {
         let (listener, port) = listen();
         let mood = watch::Sender::new(Mood::NORMAL);
         let target = endpoint.trim_start_matches("http://").to_string();
-        let accepting = runtime().spawn(accept(listener, target, mood.subscribe()));
-        Proxy { endpoint: format!("http://127.0.0.1:{port}"), mood, accepting }
+        let carried = Arc::default();
+        let accepting = runtime().spawn(accept(listener, target, mood.subscribe(), Arc::clone(&carried)));
+        Proxy { endpoint: format!("http://127.0.0.1:{port}"), mood, carried, accepting }
     }
 
     /// Where to connect to.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
+    }
+
+    /// How many bytes of requests it has carried: who is in use carries more than others.
+    pub fn carried(&self) -> u64 {
+        self.carried.load(Ordering::Relaxed)
     }
 
     /// From now on everything is so.
@@ -49,10 +58,15 @@ pub(crate) fn listen() -> (tokio::net::TcpListener, u16) {
     (tokio::net::TcpListener::from_std(listener).expect("a listener"), port)
 }
 
-async fn accept(listener: tokio::net::TcpListener, target: String, mood: watch::Receiver<Mood>) {
+async fn accept(
+    listener: tokio::net::TcpListener,
+    target: String,
+    mood: watch::Receiver<Mood>,
+    carried: Arc<AtomicU64>,
+) {
     let mut connections = JoinSet::new();
     while let Ok((client, _)) = listener.accept().await {
-        connections.spawn(relay(client, target.clone(), mood.clone()));
+        connections.spawn(relay(client, target.clone(), mood.clone(), carried.clone()));
         while connections.try_join_next().is_some() {}
     }
 }

@@ -1,6 +1,7 @@
 //! Bytes carried between two connections, in the mood of the moment.
 
-use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -65,7 +66,13 @@ pub(crate) fn runtime() -> &'static Runtime {
 }
 
 /// Connects to `target` and carries both ways until one side has ended or the mood is down.
-pub(crate) async fn relay(client: TcpStream, target: String, mut mood: watch::Receiver<Mood>) {
+/// Counts the bytes of requests.
+pub(crate) async fn relay(
+    client: TcpStream,
+    target: String,
+    mut mood: watch::Receiver<Mood>,
+    requested: Arc<AtomicU64>,
+) {
     let _ = client.set_nodelay(true);
     // As the first packet of a connection, this waits too.
     let begun = mood.wait_for(|mood| mood.down || mood.requests != Way::Held).await.map(|mood| !mood.down);
@@ -75,16 +82,17 @@ pub(crate) async fn relay(client: TcpStream, target: String, mut mood: watch::Re
     };
     let Ok(server) = server else { return reset(client) };
     let _ = server.set_nodelay(true);
-    carry_both(client, server, mood).await;
+    carry_both(client, server, mood, &requested).await;
 }
 
-async fn carry_both(client: TcpStream, server: TcpStream, mood: watch::Receiver<Mood>) {
+async fn carry_both(client: TcpStream, server: TcpStream, mood: watch::Receiver<Mood>, requested: &AtomicU64) {
+    let answered = AtomicU64::new(0);
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let mut changes = mood.clone();
     let cut = tokio::select! {
-        () = carry(&mut from_client, &mut to_server, mood.clone(), |mood| mood.requests) => false,
-        () = carry(&mut from_server, &mut to_client, mood, |mood| mood.answers) => false,
+        () = carry(&mut from_client, &mut to_server, mood.clone(), |mood| mood.requests, requested) => false,
+        () = carry(&mut from_server, &mut to_client, mood, |mood| mood.answers, &answered) => false,
         _ = changes.wait_for(|mood| mood.down) => true,
     };
     if cut {
@@ -98,13 +106,19 @@ fn reset(connection: TcpStream) {
     let _ = connection.set_zero_linger();
 }
 
-async fn carry(from: &mut OwnedReadHalf, to: &mut OwnedWriteHalf, mood: watch::Receiver<Mood>, way: fn(&Mood) -> Way) {
+async fn carry(
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
+    mood: watch::Receiver<Mood>,
+    way: fn(&Mood) -> Way,
+    carried: &AtomicU64,
+) {
     let (queue, queued) = mpsc::channel(QUEUE);
-    tokio::join!(take(from, queue), deliver(to, queued, mood, way));
+    tokio::join!(take(from, queue, carried), deliver(to, queued, mood, way));
 }
 
 /// Until the end of the connection, or of the delivery.
-async fn take(from: &mut OwnedReadHalf, queue: mpsc::Sender<(Instant, Vec<u8>)>) {
+async fn take(from: &mut OwnedReadHalf, queue: mpsc::Sender<(Instant, Vec<u8>)>, carried: &AtomicU64) {
     loop {
         let mut chunk = vec![0; 64 * 1024];
         let length = tokio::select! {
@@ -112,6 +126,7 @@ async fn take(from: &mut OwnedReadHalf, queue: mpsc::Sender<(Instant, Vec<u8>)>)
             () = queue.closed() => 0,
         };
         chunk.truncate(length);
+        carried.fetch_add(length as u64, Ordering::Relaxed);
         if length == 0 || queue.send((Instant::now(), chunk)).await.is_err() {
             return;
         }
