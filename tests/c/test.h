@@ -129,15 +129,15 @@ static inline int counted(count *count) {
   return value;
 }
 
-/* Returns when it is at least `value`; a minute is the end of a test that hangs. */
+/* Returns when it is at least `value`; two minutes are the end of a test that hangs. */
 static inline void await(count *count, int value) {
   struct timespec end;
   clock_gettime(CLOCK_REALTIME, &end);
-  end.tv_sec += 60;
+  end.tv_sec += 120;
   pthread_mutex_lock(&count->mutex);
   while (count->value < value)
     if (pthread_cond_timedwait(&count->changed, &count->mutex, &end))
-      fail(__FILE__, __LINE__, "what is awaited happens within a minute", "");
+      fail(__FILE__, __LINE__, "what is awaited happens within two minutes", "");
   pthread_mutex_unlock(&count->mutex);
 }
 
