@@ -100,9 +100,9 @@ fn judge(status: &Status) -> (Verdict, ErrorKind) {
         Code::ResourceExhausted if says("too many requests") => (Verdict::NotDone, ErrorKind::Unavailable),
         // An answer that is too large comes after the deed.
         Code::OutOfRange if says("message length too large") => (Verdict::Doubt, ErrorKind::Unavailable),
-        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange | Code::Unimplemented => {
-            (Verdict::Refused, ErrorKind::Internal)
-        }
+        // A server, but not etcd; also what tonic makes of a web server's "not found".
+        Code::Unimplemented => (Verdict::NotDone, ErrorKind::Unavailable),
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => (Verdict::Refused, ErrorKind::Internal),
         _ => (Verdict::Doubt, ErrorKind::Unavailable),
     }
 }
@@ -166,6 +166,12 @@ mod tests {
             (Code::FailedPrecondition, "etcdserver: lease already exists", (LeaseExists, Internal)),
             (Code::OutOfRange, "etcdserver: mvcc: required revision has been compacted", (Compacted, Internal)),
             (Code::OutOfRange, "etcdserver: too large lease TTL", (Refused, Internal)),
+            (Code::Unimplemented, "unknown service etcdserverpb.KV", (NotDone, Unavailable)),
+            (
+                Code::Unimplemented,
+                "grpc-status header missing, mapped from HTTP status code 404",
+                (NotDone, Unavailable),
+            ),
             (Code::InvalidArgument, "etcdserver: duplicate key given in txn request", (Refused, Internal)),
         ] {
             assert_eq!(judge(&Status::new(code, message)), expected, "{code:?} {message}");

@@ -76,8 +76,12 @@ impl Endpoint {
         if address.uri().host().is_none_or(str::is_empty) {
             return Err(invalid(&url, "it names no host"));
         }
+        let port = address.uri().authority().and_then(|authority| authority.as_str().rsplit_once(':'));
+        if port.is_some_and(|(_, port)| !port.ends_with(']')) && address.uri().port_u16().is_none() {
+            return Err(invalid(&url, "its port is not a number up to 65535"));
+        }
         if url.starts_with("https://") {
-            address = address.tls_config(tls_config(access)?).map_err(|error| tls_error(access, error))?;
+            address = address.tls_config(tls_config(access)?).map_err(|error| tls_error(&url, access, error))?;
         }
         let address = address
             .connect_timeout(CONNECT)
@@ -196,9 +200,12 @@ fn pem(argument: &str, path: &Path, holds: &str) -> Result<Vec<u8>> {
     }
 }
 
-fn tls_error(access: &Access, error: tonic::transport::Error) -> Error {
+fn tls_error(url: &str, access: &Access, error: tonic::transport::Error) -> Error {
     let files = [&access.ca_file, &access.cert_file, &access.key_file];
     let names: Vec<_> = files.into_iter().flatten().map(|path| path.display().to_string()).collect();
+    if names.is_empty() {
+        return invalid(url, error);
+    }
     Error::invalid(format!("ca_file, cert_file or key_file ({}) is of no use: {error}", names.join(", ")))
         .with_source(error)
 }
