@@ -108,6 +108,32 @@ mod tests {
         }
     }
 
+    /// `%XX` as the character that it stands for.
+    fn decode(text: &str) -> String {
+        let mut parts = text.split('%');
+        let first = parts.next().unwrap_or_default().to_string();
+        parts.fold(first, |decoded, part| {
+            let code = u8::from_str_radix(&part[..2], 16).unwrap();
+            decoded + &char::from(code).to_string() + &part[2..]
+        })
+    }
+
+    #[test]
+    fn whatever_the_name_is_it_can_be_read_back_and_is_nobody_elses() {
+        const PARTS: [&str; 14] = ["/", "%", "2", "F", "!", "%2F", "%!", "é", "\n", "\x7f", "\x1f", " ", "a", "epoch"];
+        let seed = fastrand::u64(..);
+        let mut random = fastrand::Rng::with_seed(seed);
+        let mut any = || (0..random.usize(1..8)).map(|_| PARTS[random.usize(..PARTS.len())]).collect::<String>();
+        for _ in 0..100_000 {
+            let (one, other) = (any(), any());
+            let (key, other_key) = (queue(&one).unwrap(), queue(&other).unwrap());
+            let inner = key.strip_prefix("/locker/").and_then(|key| key.strip_suffix('/')).unwrap();
+            assert_eq!(decode(inner), one, "seed {seed}");
+            assert!(!inner.contains('/') && !key.starts_with("/locker/%!/"), "seed {seed}: {key}");
+            assert_eq!(key.starts_with(&other_key), one == other, "seed {seed}: {key} {other_key}");
+        }
+    }
+
     #[test]
     fn bad_names_are_named() {
         for (name, message) in [

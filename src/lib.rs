@@ -31,6 +31,9 @@ mod epoch;
 mod error;
 mod etcd;
 mod feed;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod history;
 mod holds;
