@@ -4,9 +4,9 @@
 
 mod middleman;
 
-use etcd_client::proto::{PbLeaseKeepAliveResponse, PbWatchResponse};
-use locker::{Client, ErrorKind, State};
-use locker_harness::{Etcd, PATIENCE, eventually};
+use etcd_client::proto::{PbLeaseGrantResponse, PbLeaseKeepAliveResponse, PbWatchResponse};
+use locker::{Client, ErrorKind, Guard, State};
+use locker_harness::{Etcd, Mood, PATIENCE, Proxy, eventually};
 use middleman::{Edit, Fate, Middleman};
 use prost::Message;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use tonic::Code;
+use tonic::codegen::Bytes;
 
 /// By when a waiter finds out by itself, every 5 s, what its watch has not told: with 250 ms for events under way.
 const REREAD: Duration = Duration::from_millis(5750);
@@ -24,6 +25,12 @@ fn seconds(count: u64) -> Duration {
 
 async fn client(endpoint: &str) -> Client {
     Client::connect(endpoint).await.unwrap()
+}
+
+/// The lease on which a guard's key is, as etcdctl writes it.
+fn lease_of(guard: &Guard) -> String {
+    let key = guard.key();
+    key.rsplit('/').next().and_then(|last| last.split('-').next()).unwrap().to_string()
 }
 
 /// Changes a message of one kind.
@@ -42,6 +49,27 @@ fn without_events() -> Fate {
         message.events.is_empty().then(|| bytes.to_vec())
     });
     Fate::Edited(omit)
+}
+
+/// Reads are answered, and what they say is remembered; until they are stopped: then what was said last is said again.
+#[derive(Clone, Default)]
+struct Reads(Arc<Mutex<(Bytes, bool)>>);
+
+impl Reads {
+    fn answer(&self) -> Fate {
+        let reads = self.0.clone();
+        Fate::Edited(Arc::new(move |bytes| {
+            let (last, stopped) = &mut *reads.lock().unwrap();
+            if !*stopped {
+                *last = bytes;
+            }
+            Some(last.to_vec())
+        }))
+    }
+
+    fn stop(&self, stopped: bool) {
+        self.0.lock().unwrap().1 = stopped;
+    }
 }
 
 #[tokio::test]
@@ -121,9 +149,8 @@ async fn beats_that_are_answered_though_the_lease_is_gone_hide_no_loss() {
         false => Fate::Passed,
     });
     let held = client.lock("x").await.unwrap();
-    let lease = held.key().trim_start_matches("/locker/x/").split('-').next().unwrap().to_string();
     eventually("its key is watched", async || middleman.count("Watch") > 0).await;
-    etcd.ctl(&["lease", "revoke", &lease]);
+    etcd.ctl(&["lease", "revoke", &lease_of(&held)]);
     let error = timeout(PATIENCE, held.lost()).await.expect("by its key, if not by its lease");
     assert_eq!((error.kind(), held.held()), (ErrorKind::Lost, false));
 }
@@ -151,15 +178,11 @@ async fn old_answers_to_reads_take_nothing_away_from_who_knows_better() {
     let etcd = Etcd::start();
     let middleman = Middleman::start(&etcd.endpoint());
     let (one, other) = (client(&middleman.endpoint).await, client(&middleman.endpoint).await);
-    let before: Arc<Mutex<Option<Vec<u8>>>> = Arc::default();
-    let kept = before.clone();
-    // What was read first, when nobody was there yet, is what all are told.
-    middleman.set(move |call| {
-        let kept = kept.clone();
-        let repeat: Edit = Arc::new(move |bytes| Some(kept.lock().unwrap().get_or_insert(bytes.to_vec()).clone()));
-        if call.method == "Range" { Fate::Edited(repeat) } else { Fate::Passed }
-    });
+    let reads = Reads::default();
+    let answering = reads.clone();
+    middleman.set(move |call| if call.method == "Range" { answering.answer() } else { Fate::Passed });
     assert_eq!(one.get("x").await.unwrap().token, 0);
+    reads.stop(true);
     let held = one.lock("x").await.unwrap();
     let waiting = other.lock("x").start().unwrap();
     eventually("it waits", async || etcd.keys("/locker/x/").len() == 2).await;
@@ -172,6 +195,73 @@ async fn old_answers_to_reads_take_nothing_away_from_who_knows_better() {
     held.unlock().await.unwrap();
     timeout(PATIENCE, waiting.wait(None)).await.unwrap().unwrap();
     assert!(waiting.token() > 0);
+}
+
+#[tokio::test]
+async fn neither_an_incomplete_watch_nor_an_old_answer_lets_anybody_hold_out_of_turn() {
+    let etcd = Etcd::start();
+    let middleman = Middleman::start(&etcd.endpoint());
+    let (first, second) = (client(&etcd.endpoint()).await, client(&etcd.endpoint()).await);
+    let third = client(&middleman.endpoint).await;
+    let unseen = lease_of(&second.lock("warm").await.unwrap());
+    let reads = Reads::default();
+    let answering = reads.clone();
+    middleman.set(move |call| match call.method.as_str() {
+        "Range" => answering.answer(),
+        "Watch" => {
+            let unseen = unseen.clone();
+            let is_seen = move |key: &[u8]| !String::from_utf8_lossy(key).contains(&unseen);
+            edit(move |message: &mut PbWatchResponse| {
+                message.events.retain(|event| event.kv.as_ref().is_none_or(|kv| is_seen(&kv.key)));
+            })
+        }
+        _ => Fate::Passed,
+    });
+    let held = first.lock("x").await.unwrap();
+    let _view = third.watch("x").await.unwrap();
+    assert_eq!(third.get("y").await.unwrap().token, 0);
+    let next = second.lock("x").start().unwrap();
+    eventually("the second waits", async || etcd.keys("/locker/x/").len() == 2).await;
+    let last = third.lock("x").start().unwrap();
+    eventually("the third waits", async || etcd.keys("/locker/x/").len() == 3).await;
+
+    // Nobody is there, the third is told from now on: by an answer from before it came.
+    reads.stop(true);
+    held.unlock().await.unwrap();
+    timeout(PATIENCE, next.wait(None)).await.unwrap().unwrap();
+    assert!(timeout(seconds(2), last.wait(None)).await.is_err() && next.held(), "two hold at once");
+    reads.stop(false);
+    next.unlock().await.unwrap();
+    timeout(PATIENCE, last.wait(None)).await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_happened_while_a_watch_was_down_is_told_once_it_is_up() {
+    let etcd = Etcd::start();
+    let proxy = Proxy::start(&etcd.endpoint());
+    let (near, far) = (client(&etcd.endpoint()).await, client(&proxy.endpoint()).await);
+    let held = near.lock("x").await.unwrap();
+    let mut watcher = far.watch("x").await.unwrap();
+    assert_eq!(watcher.next().await.unwrap().unwrap().token, held.token());
+    proxy.set(Mood::DOWN);
+    held.unlock().await.unwrap();
+    proxy.set(Mood::NORMAL);
+    // Not only when it reads again, every 5 s.
+    let info = timeout(seconds(4), watcher.next()).await.expect("at once").unwrap().unwrap();
+    assert_eq!(info.token, 0);
+}
+
+#[tokio::test]
+async fn the_time_that_counts_is_the_granted_one() {
+    let etcd = Etcd::start();
+    let middleman = Middleman::start(&etcd.endpoint());
+    let client = Client::connect(&middleman.endpoint).ttl(seconds(10)).await.unwrap();
+    middleman.set(|call| match call.method == "LeaseGrant" {
+        true => edit(|answer: &mut PbLeaseGrantResponse| answer.ttl = 4),
+        false => Fate::Passed,
+    });
+    let remaining = client.lock("x").await.unwrap().remaining();
+    assert!(remaining > seconds(2) && remaining < seconds(4), "{remaining:?}");
 }
 
 #[tokio::test]
