@@ -135,6 +135,6 @@ static inline uint32_t patience_ms(void) {
 }
 
 /* How long to hold it: mostly short, at times long. */
-static inline uint32_t work_ms(void) { return dice(20) == 0 ? 100 + dice(300) : 5 + dice(30); }
+static inline uint32_t work_ms(void) { return dice(12) == 0 ? 100 + dice(300) : 5 + dice(30); }
 
 #endif

@@ -103,7 +103,7 @@ def ask(lock: int, seq: int) -> float:
 
 
 def work_until() -> int:
-    return now() + dice.choice([300, *range(5, 35, 2)]) * 1_000_000
+    return now() + dice.choice([300, *range(5, 35, 3)]) * 1_000_000
 
 
 def once(client: locker.Client, lock: int, seq: int) -> None:

@@ -9,6 +9,9 @@ use tokio::time::{Instant, sleep, timeout};
 
 /// One attempt at one thing.
 const ATTEMPT: Duration = Duration::from_secs(1);
+/// How long a key must have been there, and how often to look for one.
+const A_WHILE: Duration = Duration::from_millis(40);
+const LOOKS: u32 = 30;
 /// Until it has to be known whether it was done.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -20,14 +23,24 @@ pub(crate) struct Victim {
 }
 
 impl Victim {
-    /// Chooses a key in the queue of a lock: its holder's, or now and then another one.
+    /// Chooses a key that has been in the queue of a lock for a while, so that it is not on its way out: its holder's,
+    /// or now and then another one.
     pub(crate) async fn choose(endpoints: &[String], lock: u32, what: What) -> Result<Option<Self>> {
         let options = ConnectOptions::new().with_connect_timeout(ATTEMPT);
         let mut client = Client::connect(endpoints, Some(options)).await?;
-        let queue = GetOptions::new().with_prefix().with_sort(SortTarget::Create, SortOrder::Ascend);
-        let found = timeout(ATTEMPT, client.get(format!("{PREFIX}L{lock}/"), Some(queue))).await??;
-        let place = if fastrand::u32(..4) == 0 { fastrand::usize(..8) } else { 0 };
-        Ok(found.kvs().get(place).cloned().map(|key| Victim { client, key, what }))
+        let place = if fastrand::u32(..4) == 0 { fastrand::usize(..4) } else { 0 };
+        let mut earlier = 0;
+        for _ in 0..LOOKS {
+            let queue = GetOptions::new().with_prefix().with_sort(SortTarget::Create, SortOrder::Ascend);
+            let found = timeout(ATTEMPT, client.get(format!("{PREFIX}L{lock}/"), Some(queue))).await??;
+            let Some(key) = found.kvs().get(place) else { return Ok(None) };
+            if key.create_revision() == earlier {
+                return Ok(Some(Victim { client, key: key.clone(), what }));
+            }
+            earlier = key.create_revision();
+            sleep(A_WHILE).await;
+        }
+        Ok(None)
     }
 
     pub(crate) fn token(&self) -> u64 {

@@ -171,7 +171,7 @@ impl Nemesis {
 
     /// Deletes keys of locks and revokes leases.
     pub(crate) async fn free_by_hand(&self, endpoints: &[String], locks: u32) -> Result<()> {
-        while self.rest(700..2500) {
+        while self.rest(300..1500) {
             let lock = fastrand::u32(1..=locks);
             let what = if fastrand::bool() { What::Delete } else { What::Revoke };
             // When etcd does not answer, nobody is chosen.

@@ -50,7 +50,7 @@ pub(crate) fn patience() -> Duration {
 
 /// How long to hold it: mostly short, at times long.
 pub(crate) fn work() -> Duration {
-    Duration::from_millis(if fastrand::u32(..20) == 0 { fastrand::u64(100..400) } else { fastrand::u64(5..35) })
+    Duration::from_millis(if fastrand::u32(..12) == 0 { fastrand::u64(100..400) } else { fastrand::u64(5..35) })
 }
 
 pub(crate) fn text(name: &str) -> Result<String> {
