@@ -233,6 +233,36 @@ mod tests {
         assert_eq!(Record::from_bytes(&[0; SIZE]), Err(Flaw::Magic));
     }
 
+    /// The workers in other languages have lists of their own.
+    #[test]
+    fn all_have_the_same_kinds_in_the_same_order() {
+        let spelled = KINDS.map(|kind| format!("{kind:?}")).map(|name| {
+            let parts =
+                name.split_inclusive(|_: char| true).map(|letter| match letter.chars().all(char::is_uppercase) {
+                    true => format!("_{letter}"),
+                    false => letter.to_uppercase(),
+                });
+            parts.collect::<String>().trim_start_matches('_').to_string()
+        });
+        let workers = &spelled[..14];
+        let words =
+            |text: &str| text.split([',', ' ', '\n']).filter(|word| !word.is_empty()).map(String::from).collect();
+        let c: Vec<String> =
+            words(include_str!("../workers/record.h").split("START = 1").nth(1).unwrap().split('}').next().unwrap());
+        assert_eq!(c, workers[1..]);
+        let python: Vec<String> = words(
+            include_str!("../workers/worker.py")
+                .split("PYTHON = 5\n")
+                .nth(1)
+                .unwrap()
+                .split(" = range(1, 12)")
+                .next()
+                .unwrap(),
+        );
+        assert_eq!(python, workers[..11]);
+        assert!(include_str!("../workers/worker.py").contains("NAKED = 14\n"));
+    }
+
     #[test]
     fn numbers_are_little_endian_at_fixed_places() {
         let bytes = sample().to_bytes();

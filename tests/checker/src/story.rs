@@ -96,14 +96,14 @@ impl Story {
         assert_eq!(self.broken(), BTreeSet::from([rule]));
     }
 
-    fn is_well(self) {
+    fn keeps_all(self) {
         assert_eq!(self.broken(), BTreeSet::new());
     }
 }
 
 #[test]
 fn a_good_history_is_well() {
-    Story::good().is_well();
+    Story::good().keeps_all();
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn c1_two_at_a_time() {
         |story: Story| story.without(|r| r.token == token(3) && matches!(r.kind, Kind::RelCall | Kind::RelRet));
     let ends = |ms| move |record: &mut Record| record.deadline = of(3, Kind::Lost, ms).at;
     let until = |ms| silent(Story::good()).edit(3, Kind::AcqRet, ends(ms)).edit(3, Kind::HeldTrue, ends(ms));
-    until(89).is_well();
+    until(89).keeps_all();
     until(91).breaks(Rule::Exclusion);
 }
 
@@ -129,8 +129,8 @@ fn c1_a_lock_that_was_freed_by_hand() {
     let late = || Story::good().moved(3, Kind::RelCall, 100);
     let on = Record { token: token(3), ..fault(2, Kind::FaultOn, What::Delete, 0, 3 * 40 + 82) };
     let off = |token| Record { token, ..fault(2, Kind::FaultOff, What::Delete, 0, 3 * 40 + 84) };
-    late().add(on).add(off(0)).is_well();
-    late().add(Record { token: 0, ..on }).add(off(token(3) + 15)).is_well();
+    late().add(on).add(off(0)).keeps_all();
+    late().add(Record { token: 0, ..on }).add(off(token(3) + 15)).keeps_all();
     // By hand, but another's.
     late().add(Record { token: token(9), ..on }).add(off(token(9) + 15)).breaks(Rule::Exclusion);
 }
@@ -140,7 +140,7 @@ fn c1_a_command_that_was_paused() {
     let command = || {
         let mut story =
             Story::good().without(|r| r.token == token(3) && matches!(r.kind, Kind::RelCall | Kind::RelRet));
-        story.0.iter_mut().filter(|record| record.token == token(3)).for_each(|record| {
+        story.0.iter_mut().filter(|record| record.pid == PIDS[1] && record.seq == 4).for_each(|record| {
             (record.lang, record.deadline) = (Lang::Command, record.at);
         });
         story.add(Record { lang: Lang::Command, ..of(3, Kind::HeldTrue, 131) })
@@ -148,7 +148,7 @@ fn c1_a_command_that_was_paused() {
     let both = BTreeSet::from([Rule::Exclusion, Rule::HeldAlone]);
     assert_eq!(command().broken(), both);
     let pause = |kind, ms: u64| fault(2, kind, What::Pause, PIDS[1], 3 * 40 + ms);
-    command().add(pause(Kind::FaultOn, 70)).add(pause(Kind::FaultOff, 120)).is_well();
+    command().add(pause(Kind::FaultOn, 70)).add(pause(Kind::FaultOff, 120)).keeps_all();
     // But not for longer than it takes to stop it.
     let long_ago = |kind, ms| fault(2, kind, What::Pause, PIDS[1], ms);
     assert_eq!(command().add(long_ago(Kind::FaultOn, 0)).add(long_ago(Kind::FaultOff, 0)).broken(), both);
@@ -157,7 +157,7 @@ fn c1_a_command_that_was_paused() {
 #[test]
 fn c1b_held_in_anothers_time() {
     let late = |ms| Story::good().moved(3, Kind::RelRet, 99).add(of(3, Kind::HeldTrue, ms));
-    late(89).is_well();
+    late(89).keeps_all();
     late(95).breaks(Rule::HeldAlone);
 }
 
@@ -192,9 +192,9 @@ fn c3b_pauses_without_stale_writes() {
             story.add(pause(Kind::FaultOn, 0)).add(pause(Kind::FaultOff, 50))
         })
     };
-    paused(9).is_well();
+    paused(9).keeps_all();
     paused(10).breaks(Rule::FenceTried);
-    paused(10).add(of(5, Kind::FencedStale, 9000)).is_well();
+    paused(10).add(of(5, Kind::FencedStale, 9000)).keeps_all();
 }
 
 #[test]
@@ -210,11 +210,11 @@ fn c5_whose_turn_it_is() {
         let kinds = [Kind::AcqRet, Kind::HeldTrue, Kind::RelCall, Kind::Delete, Kind::RelRet];
         kinds.into_iter().fold(Story::good(), |story, kind| story.edit(LAST, kind, shift))
     };
-    late(1400).is_well();
+    late(1400).keeps_all();
     late(1600).breaks(Rule::Liveness);
     // A fault that ended meanwhile explains it.
     let pause = |kind, ms| fault(2, kind, What::Pause, PIDS[(LAST % 2) as usize], LAST * 40 + ms);
-    late(1600).add(pause(Kind::FaultOn, 0)).add(pause(Kind::FaultOff, 900)).is_well();
+    late(1600).add(pause(Kind::FaultOn, 0)).add(pause(Kind::FaultOff, 900)).keeps_all();
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn c6_a_loss_that_is_told_late() {
             .moved(LAST, Kind::RelRet, 901)
             .add(of(LAST, Kind::HeldTrue, ms))
     };
-    gone(300).is_well();
+    gone(300).keeps_all();
     gone(320).breaks(Rule::Loss);
 }
 
@@ -234,10 +234,10 @@ fn c6_a_loss_that_is_told_late() {
 fn c6_a_loss_without_a_cause() {
     let lost =
         |ms| Story::good().moved(LAST, Kind::Delete, ms).moved(LAST, Kind::RelRet, ms).add(of(LAST, Kind::Lost, 70));
-    lost(69).is_well();
+    lost(69).keeps_all();
     lost(400).breaks(Rule::Loss);
     let hole = |kind, ms| fault(2, kind, What::Hole, 0, LAST * 40 + ms);
-    lost(400).add(hole(Kind::FaultOn, 0)).add(hole(Kind::FaultOff, 10)).is_well();
+    lost(400).add(hole(Kind::FaultOn, 0)).add(hole(Kind::FaultOff, 10)).keeps_all();
 }
 
 #[test]
@@ -245,7 +245,7 @@ fn c7_held_after_its_end() {
     let lost = |ms| {
         Story::good().moved(LAST, Kind::Delete, 65).add(of(LAST, Kind::Lost, 70)).add(of(LAST, Kind::HeldTrue, ms))
     };
-    lost(69).is_well();
+    lost(69).keeps_all();
     lost(71).breaks(Rule::Finality);
 }
 
@@ -254,7 +254,7 @@ fn c8_not_its_turn() {
     let older = Record { token: 7, revision: 7, ..record(Lang::Witness, Kind::Put, 1, 0, 1) };
     Story::good().add(older).breaks(Rule::Order);
     let went = Record { kind: Kind::Delete, revision: 11, ..older };
-    Story::good().add(older).add(went).is_well();
+    Story::good().add(older).add(went).keeps_all();
 }
 
 #[test]
@@ -262,11 +262,11 @@ fn c9_calls_that_do_not_end_well() {
     let call = || Story::good().add(record(Lang::Rust, Kind::AcqCall, PIDS[0], 999, 9000));
     let failed = |code, ms| Record { revision: code, ..record(Lang::Rust, Kind::AcqFail, PIDS[0], 999, ms) };
     call().breaks(Rule::Calls);
-    call().add(failed(1, 14_000)).is_well();
+    call().add(failed(1, 14_000)).keeps_all();
     call().add(failed(9, 14_000)).breaks(Rule::Calls);
     call().add(failed(1, 15_100)).breaks(Rule::Calls);
     // Who is killed says nothing any more.
-    call().add(fault(2, Kind::FaultOn, What::Kill, PIDS[0], 9500)).is_well();
+    call().add(fault(2, Kind::FaultOn, What::Kill, PIDS[0], 9500)).keeps_all();
     let unfinished = || Story::good().without(|r| r.kind == Kind::Done && r.pid == PIDS[0]);
     unfinished().breaks(Rule::Calls);
 }

@@ -5,6 +5,7 @@
 
 use crate::Result;
 use crate::fleet::{Place, children, signal};
+use crate::interrupt::interrupted;
 use clap::{Args, ValueEnum};
 use locker_check::checks::Rule;
 use locker_check::history;
@@ -74,7 +75,7 @@ impl Control {
             let contenders: Vec<_> =
                 keepers.iter().map(|keeper| scope.spawn(|| self.take_turns(place, keeper, &seq, &done))).collect();
             let end = Instant::now() + Duration::from_secs(self.seconds);
-            while Instant::now() + PAUSE < end {
+            while Instant::now() + PAUSE < end && !interrupted() {
                 sleep(BETWEEN);
                 if let Some(keeper) =
                     keepers.iter().map(|keeper| keeper.load(Ordering::Relaxed)).find(|pid| is_holding(*pid))

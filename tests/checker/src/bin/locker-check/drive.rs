@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::fleet::{Place, Worker};
+use crate::interrupt::interrupted;
 use crate::nemesis::Nemesis;
 use crate::settings::PREFIX;
 use crate::witness::Witness;
@@ -144,13 +145,16 @@ impl Drive {
         for some in workers.chunks(workers.len().div_ceil(3)) {
             faults.push(begin(Box::new(move || nemesis.harm_workers(some))));
         }
-        while Instant::now() + COOL_DOWN < end && faults.iter().all(|fault| !fault.is_finished()) {
+        while Instant::now() + COOL_DOWN < end && !interrupted() && faults.iter().all(|fault| !fault.is_finished()) {
             revive(workers)?;
             sleep(TICK);
         }
         nemesis.stop();
         for fault in faults {
             fault.join().map_err(|_| "the nemesis has panicked")??;
+        }
+        if interrupted() {
+            return Err("interrupted".into());
         }
         revive(workers)?;
         sleep(end.saturating_duration_since(Instant::now()).max(COOL_DOWN / 2));
@@ -169,21 +173,22 @@ fn finish(workers: &[Worker], endpoints: &str) -> Result<Vec<String>> {
     for worker in workers {
         complaints.extend(worker.ended()?);
     }
-    let left = runtime()?.block_on(left_behind(endpoints))?;
-    if left > 0 {
-        complaints.push(format!("{left} keys are left {LEASES:?} after all workers have ended"));
-    }
+    complaints.extend(runtime()?.block_on(left_behind(endpoints))?);
     Ok(complaints)
 }
 
-/// The number of keys that are there when they should not be.
-async fn left_behind(endpoints: &str) -> Result<i64> {
+/// Waits until there are no keys, and complains of those that stay. There is no event for it that could not be missed.
+async fn left_behind(endpoints: &str) -> Result<Option<String>> {
     let mut client = Client::connect(endpoints.split(',').collect::<Vec<_>>(), None).await?;
     let end = Instant::now() + LEASES;
     loop {
-        let found = client.get(PREFIX, Some(GetOptions::new().with_prefix().with_count_only())).await?;
-        if found.count() == 0 || Instant::now() > end {
-            return Ok(found.count());
+        let found = client.get(PREFIX, Some(GetOptions::new().with_prefix().with_keys_only())).await?;
+        let keys: Vec<_> = found.kvs().iter().map(|key| String::from_utf8_lossy(key.key())).collect();
+        if keys.is_empty() {
+            return Ok(None);
+        }
+        if Instant::now() > end {
+            return Ok(Some(format!("left {LEASES:?} after all workers have ended: {}", keys.join(", "))));
         }
         tokio::time::sleep(TICK).await;
     }
