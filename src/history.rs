@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-/// The pause before a question in doubt is asked again.
+/// The pause before a question is asked again.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A store whose answers are checked against the highest revision that it was seen to have.
@@ -65,15 +65,23 @@ impl History {
         }
     }
 
-    /// Checks an answer that should be as new as what was `seen`, and may not be.
-    async fn check(&self, seen: i64, revision: i64, by: Instant) -> Result<(), Fault> {
-        self.see(revision);
-        if revision >= seen {
-            return Ok(());
+    /// Asks until the answer is as new as what had been seen before.
+    async fn fresh<'a, T: Revised>(&'a self, by: Instant, ask: impl Fn() -> Pending<'a, T>) -> Result<T, Fault> {
+        loop {
+            let seen = self.seen();
+            let reply = ask().await?;
+            let revision = reply.revision();
+            self.see(revision);
+            if revision >= seen {
+                return Ok(reply);
+            }
+            self.suspect(by).await?;
+            if Instant::now() + PAUSE >= by {
+                let what = format!("etcd is unavailable: it answers from revision {revision}, and had been at {seen}");
+                return Err(Fault::NotDone(Error::new(ErrorKind::Unavailable, what)));
+            }
+            sleep(PAUSE).await;
         }
-        self.suspect(by).await?;
-        let what = format!("etcd is unavailable: it answered from revision {revision}, and had been at {seen}");
-        Err(Fault::NotDone(Error::new(ErrorKind::Unavailable, what)))
     }
 
     /// Finds out whether the history has gone back. `Ok`: it has not, or that cannot be told now.
@@ -109,28 +117,43 @@ impl History {
     }
 }
 
+/// An answer that says of which revision it is.
+trait Revised {
+    fn revision(&self) -> i64;
+}
+
+impl Revised for TxnReply {
+    fn revision(&self) -> i64 {
+        self.revision
+    }
+}
+
+impl Revised for RangeReply {
+    fn revision(&self) -> i64 {
+        self.revision
+    }
+}
+
 impl Store for History {
     fn txn(&self, txn: Txn, by: Instant) -> Pending<'_, TxnReply> {
         Box::pin(async move {
-            let (seen, writes) = (self.seen(), txn.could_write());
-            let puts = txn.then.iter().any(Op::writes);
-            let reply = self.0.store.txn(txn, by).await?;
-            match writes {
-                true => self.decide(seen, &reply, puts && reply.succeeded)?,
-                false => self.check(seen, reply.revision, by).await?,
+            if !txn.could_write() {
+                return self.fresh(by, || self.0.store.txn(txn.clone(), by)).await;
             }
+            let (seen, puts) = (self.seen(), txn.then.iter().any(Op::writes));
+            let reply = self.0.store.txn(txn, by).await?;
+            self.decide(seen, &reply, puts && reply.succeeded)?;
             Ok(reply)
         })
     }
 
     fn range(&self, range: Range, by: Instant) -> Pending<'_, RangeReply> {
         Box::pin(async move {
-            let (seen, may_be_old) = (self.seen(), range.serializable);
-            let reply = self.0.store.range(range, by).await?;
-            match may_be_old {
-                true => self.see(reply.revision),
-                false => self.check(seen, reply.revision, by).await?,
+            if !range.serializable {
+                return self.fresh(by, || self.0.store.range(range.clone(), by)).await;
             }
+            let reply = self.0.store.range(range, by).await?;
+            self.see(reply.revision);
             Ok(reply)
         })
     }
