@@ -120,7 +120,7 @@ impl Drop for Context {
 /// Ends what a client has when etcd's history goes back; ends itself when the client does.
 async fn end_with(history: History, leases: Arc<Leases>, views: Weak<Views>) {
     let Some(mut closed) = views.upgrade().map(|views| views.closed()) else { return };
-    let why = tokio::select! {
+    let why = tokio::select! { biased;
         why = history.broken() => why,
         _ = closed.wait_for(Option::is_some) => return,
     };

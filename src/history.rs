@@ -75,8 +75,12 @@ impl History {
             if revision >= seen {
                 return Ok(reply);
             }
-            self.suspect(by).await?;
+            let refused = self.suspect(by).await? == Suspicion::Refused;
             if Instant::now() + PAUSE >= by {
+                // Who may only read cannot ask better than this, again and again.
+                if refused {
+                    return Err(Fault::Refused(self.went_back(seen, revision)));
+                }
                 let what = format!("etcd is unavailable: it answers from revision {revision}, and had been at {seen}");
                 return Err(Fault::NotDone(Error::new(ErrorKind::Unavailable, what)));
             }
@@ -84,8 +88,8 @@ impl History {
         }
     }
 
-    /// Finds out whether the history has gone back. `Ok`: it has not, or that cannot be told now.
-    async fn suspect(&self, by: Instant) -> Result<(), Fault> {
+    /// Finds out whether the history has gone back; fails if so.
+    async fn suspect(&self, by: Instant) -> Result<Suspicion, Fault> {
         let seen = self.seen();
         let never = Txn {
             when: vec![Compare::Modified(self.0.probe.clone(), -1)],
@@ -94,27 +98,35 @@ impl History {
         };
         loop {
             match self.0.store.txn(never.clone(), by).await {
-                Ok(reply) => return self.decide(seen, &reply, false),
-                // Who may only read cannot ask better than he did.
-                Err(Fault::Refused(_)) => return Err(Fault::Refused(self.went_back(seen, 0))),
+                Ok(reply) => return self.decide(seen, &reply, false).map(|()| Suspicion::Unfounded),
+                Err(Fault::Refused(_)) => return Ok(Suspicion::Refused),
                 Err(Fault::Doubt(_)) if Instant::now() < by => sleep(PAUSE).await,
-                Err(_) => return Ok(()),
+                Err(_) => return Ok(Suspicion::Open),
             }
         }
     }
 
     fn went_back(&self, seen: i64, revision: i64) -> Error {
-        let now = if revision > 0 { format!("to {revision}") } else { "below that".into() };
         let error = Error::new(
             ErrorKind::Cancelled,
             format!(
-                "etcd's history went back from revision {seen} {now}: it was wiped, or restored from a backup, or the \
+                "etcd's history went back from revision {seen} to {revision}: it was wiped, or restored from a backup, or the \
                  endpoints are of different clusters. Connect anew to go on with what is there"
             ),
         );
         self.0.broken.send_if_modified(|broken| broken.is_none().then(|| *broken = Some(error.clone())).is_some());
         error
     }
+}
+
+/// What has become of a suspicion that the history has gone back.
+#[derive(PartialEq)]
+enum Suspicion {
+    Unfounded,
+    /// There was no answer.
+    Open,
+    /// We may not ask.
+    Refused,
 }
 
 /// An answer that says of which revision it is.

@@ -3,12 +3,12 @@
 //! Each key is watched, but a watch can go silent. So once in a while the lease's own list of keys is read, in one
 //! request for all, and who is missing from it is asked to look for itself.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 #[derive(Debug, Default)]
-pub(crate) struct Holds(Mutex<HashMap<String, Arc<Notify>>>);
+pub(crate) struct Holds(Mutex<BTreeMap<String, Arc<Notify>>>);
 
 /// A key in [`Holds`], until it is dropped.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Holds {
         missing.filter_map(|key| keys.get(key)).for_each(|doubted| doubted.notify_one());
     }
 
-    fn keys(&self) -> MutexGuard<'_, HashMap<String, Arc<Notify>>> {
+    fn keys(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Notify>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

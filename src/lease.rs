@@ -183,11 +183,11 @@ impl Lease {
 
     /// Keeps it alive until it ends.
     pub(crate) async fn keep(self: Arc<Self>, store: Arc<dyn Store>) {
-        tokio::select! {
-            () = self.beat(&*store) => (),
-            () = self.look_at_the_clock() => (),
-            () = self.look_at_the_keys(&*store) => (),
+        tokio::select! { biased;
             _ = self.wait_ended() => (),
+            () = self.look_at_the_clock() => (),
+            () = self.beat(&*store) => (),
+            () = self.look_at_the_keys(&*store) => (),
         }
     }
 

@@ -185,7 +185,17 @@ fn is_usable(granted: &Granted) -> bool {
 
 /// A random positive number: a grant that is tried again then names the same lease.
 fn random_id() -> Result<i64> {
-    let random = getrandom::u64()
-        .map_err(|error| Error::new(ErrorKind::Internal, format!("the system gives no random numbers: {error}")))?;
-    Ok((random >> 1).max(1) as i64)
+    Ok((random()? >> 1).max(1) as i64)
+}
+
+#[cfg(not(test))]
+fn random() -> Result<u64> {
+    getrandom::u64()
+        .map_err(|error| Error::new(ErrorKind::Internal, format!("the system gives no random numbers: {error}")))
+}
+
+/// A simulation is to take the same course each time.
+#[cfg(test)]
+fn random() -> Result<u64> {
+    Ok(fastrand::u64(..))
 }

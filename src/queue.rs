@@ -209,9 +209,9 @@ impl Queue {
             };
             match looked {
                 Looked::First => return Ok(()),
-                Looked::AsBefore => tokio::select! {
-                    () = attention.news() => (),
+                Looked::AsBefore => tokio::select! { biased;
                     error = place.lease.wait_ended() => return Err(Lapse::Gone(error)),
+                    () = attention.news() => (),
                 },
                 Looked::Differently => sleep(PAUSE).await,
             }
@@ -258,7 +258,7 @@ impl Queue {
             if let Ok(mut watch) = self.context.store.watch(key, None, self.context.by()).await {
                 // It may have gone before the watch began, and a watch can be silent.
                 while let Ok(true) = self.is_there(place).await {
-                    tokio::select! {
+                    tokio::select! { biased;
                         () = until_deleted(&mut *watch) => break,
                         () = hold.doubted() => (),
                     }
@@ -312,9 +312,9 @@ impl Queue {
                     pauses.pause().await;
                 }
             };
-            tokio::select! {
-                () = take_out => (),
+            tokio::select! { biased;
                 _ = lease.wait_ended() => (),
+                () = take_out => (),
             }
         });
     }

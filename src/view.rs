@@ -50,7 +50,7 @@ struct State {
     early: Vec<Event>,
     watchers: Vec<Weak<Holders>>,
     /// Those who wait for their turn, by their keys.
-    attending: HashMap<Vec<u8>, Arc<Notify>>,
+    attending: BTreeMap<Vec<u8>, Arc<Notify>>,
     /// Why it has ended.
     ended: Option<Error>,
 }
@@ -182,7 +182,7 @@ impl View {
         };
         self.state().begin(from.is_some());
         self.live.send_replace(from.is_some());
-        tokio::select! {
+        tokio::select! { biased;
             fault = self.take_events(&mut *watch) => fault,
             fault = self.read_again(store) => fault,
         }

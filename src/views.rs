@@ -89,12 +89,12 @@ impl Views {
 /// The life of a view. It holds no client: when the last one goes, `closed` ends.
 async fn run(views: Weak<Views>, store: Arc<dyn Store>, mut closed: watch::Receiver<Option<Closed>>, view: Arc<View>) {
     let mut following = Following { views, view, error: None };
-    let error = tokio::select! {
-        error = following.view.follow(&*store) => Some(error),
+    let error = tokio::select! { biased;
         closed = closed.wait_for(Option::is_some) => match closed.as_deref() {
             Ok(Some(Closed::Broken(error))) => Some(error.clone()),
             _ => None,
         },
+        error = following.view.follow(&*store) => Some(error),
         () = until_unused(&following.views, &following.view) => None,
     };
     following.error = error;

@@ -71,7 +71,7 @@ impl Acquisition {
         loop {
             let by = if had_place { self.queue.context().by() } else { self.first_answer_by() };
             let mut entering = pin!(self.enter_once(by));
-            let entered = tokio::select! {
+            let entered = tokio::select! { biased;
                 entered = &mut entering => entered,
                 why = self.interruption(had_place) => {
                     self.end(self.rather(why, silence));
@@ -95,12 +95,12 @@ impl Acquisition {
                 }
                 Err(error) if had_place && error.kind() == ErrorKind::Unavailable => {
                     silence = Some(error);
-                    tokio::select! {
-                        () = sleep(PAUSE) => (),
+                    tokio::select! { biased;
                         why = self.interruption(true) => {
                             self.end(self.rather(why, silence));
                             return None;
                         }
+                        () = sleep(PAUSE) => (),
                     }
                 }
                 Err(error) => {
@@ -134,7 +134,7 @@ impl Acquisition {
 
     /// Waits for the turn of a place. `Some(Err)`: the place is gone, and one may enter again. `None`: it has ended.
     async fn wait(&self, place: &Place) -> Option<Result<()>> {
-        let why = tokio::select! {
+        let why = tokio::select! { biased;
             turn = self.queue.turn(place) => match turn {
                 Ok(()) => return Some(Ok(())),
                 Err(Lapse::Gone(error)) if error.kind() != ErrorKind::Cancelled => return Some(Err(error)),
@@ -156,10 +156,10 @@ impl Acquisition {
             let mut deleted = pin!(self.queue.deleted(&place));
             let mut stopped = pin!(self.stopped());
             loop {
-                tokio::select! {
+                tokio::select! { biased;
                     () = &mut stopped => break None,
-                    error = &mut deleted => break Some(error),
                     _ = status.changed() => if let Some(error) = self.look_at(&mut status) { break Some(error) },
+                    error = &mut deleted => break Some(error),
                 }
             }
         };
@@ -199,7 +199,7 @@ impl Acquisition {
                 _ => std::future::pending().await,
             }
         };
-        tokio::select! {
+        tokio::select! { biased;
             () = self.stopped() => None,
             () = limit => Some(self.timed_out()),
         }

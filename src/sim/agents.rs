@@ -143,6 +143,7 @@ async fn once(stage: &Stage, peer: usize, limit: Option<Duration>, patience: Dur
         Ok(Err(error)) => {
             use ErrorKind::{Cancelled, Denied, Lost, Timeout, Unavailable};
             assert!([Timeout, Unavailable, Lost, Denied, Cancelled].contains(&error.kind()), "{error:?}");
+            assert!(!error.to_string().contains("went back"), "{error:?}");
             let was_held = has_been_held(&guard).await;
             assert!(was_held || error.kind() != Lost, "never held, and yet: {error:?}");
             false
