@@ -7,7 +7,7 @@ use crate::witness::Witness;
 use locker::{Client, ErrorKind, Guard, Loss};
 use locker_harness::{Cluster, PATIENCE, Stall, eventually};
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// The margin of a lease of a few seconds: so long before its end a holder must know of it.
 const MARGIN: Duration = Duration::from_millis(500);
@@ -32,6 +32,7 @@ async fn harm_leaders(
     for _ in 0..trials.count {
         let leader = cluster.healthy();
         harm(&mut cluster, leader);
+        cluster.leader_after(leader);
         steady.renewed().await;
         undo(&mut cluster, leader);
         cluster.healthy();
@@ -90,7 +91,9 @@ pub(crate) async fn stalled(trials: Trials) -> Outcome {
         // A disk that has nothing to write does not hang.
         let writer = Traffic::start(vec![connect(&cluster.endpoints(), 10).await], "written", millis(20));
         let stall = Stall::begin(cluster.member(leader), STALL).map_err(Skipped)?;
-        let early = timeout(STALL, guard.lost()).await;
+        let hangs_until = Instant::now() + STALL;
+        cluster.leader_after(leader);
+        let early = timeout_at(hangs_until, guard.lost()).await;
         drop(stall);
         // What the old leader has to say it says when it goes on.
         let ended = match early {

@@ -93,10 +93,19 @@ impl Cluster {
 
     /// The leader of those who answer, once there is one.
     pub fn leader(&self) -> usize {
+        self.await_leader(|_| true)
+    }
+
+    /// The leader that follows one that was harmed.
+    pub fn leader_after(&self, harmed: usize) -> usize {
+        self.await_leader(|leader| leader != harmed)
+    }
+
+    fn await_leader(&self, is_wanted: impl Fn(usize) -> bool) -> usize {
         let mut leader = None;
-        wait_until("there is a leader", || {
+        wait_until("there is such a leader", || {
             let statuses: Vec<_> = self.members.iter().map(|member| status(member.port())).collect();
-            leader = leader_of(&statuses);
+            leader = leader_of(&statuses).filter(|leader| is_wanted(*leader));
             leader.is_some()
         });
         leader.expect("waited for")

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-const LIMIT: Duration = Duration::from_secs(2);
+const LIMIT: Duration = Duration::from_secs(1);
 
 /// The body of the answer. Fails unless that is "200 OK".
 pub(crate) fn ask(port: u16, method: &str, path: &str, body: &str) -> io::Result<String> {
