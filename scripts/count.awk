@@ -1,7 +1,10 @@
-# Reads the log of a test suite and prints "PASSED FAILED", as the closing lines of its runner say:
-# cargo test, a plain "N passed, M failed", pytest, or go test -v. "0 0" if there is none of them.
+# Reads the log of a test suite and prints "PASSED FAILED SKIPPED". The first two are as the closing lines of its runner
+# say: cargo test, a plain "N passed, M failed", pytest, or go test -v; 0 if there is none of them. Skipped is what
+# pytest and a plain runner say so of, and each line that begins with the word or has it as a column.
 
 { gsub(/\033\[[0-9;]*m/, ""); sub(/\r$/, "") }
+
+/^SKIPPED: |\tSKIPPED / { skipped++ }
 
 # One for each test program, so they are added up.
 /^test result: / {
@@ -25,11 +28,12 @@ function total(runner, i) {
     for (i = 2; i <= NF; i++) {
         if ($i ~ /^passed,?$/) passed[runner] = $(i - 1)
         if ($i ~ /^(failed|errors?),?$/) failed[runner] += $(i - 1)
+        if ($i ~ /^skipped,?$/) skipped += $(i - 1)
     }
 }
 
 END {
     count = split("cargo plain pytest go", order)
     for (i = 1; i <= count && !seen[order[i]]; i++);
-    print passed[order[i]] + 0, failed[order[i]] + 0
+    print passed[order[i]] + 0, failed[order[i]] + 0, skipped + 0
 }

@@ -1,6 +1,6 @@
 //! One etcd: on free loopback ports, in a temporary directory, gone when dropped.
 
-use crate::http::{Metrics, is_healthy, version};
+use crate::http::{Metrics, is_healthy};
 use crate::{PATIENCE, ctl, free_port, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -72,11 +72,6 @@ impl Etcd {
     /// Its counters now.
     pub fn metrics(&self) -> Metrics {
         Metrics::read(self.plan.port)
-    }
-
-    /// Its version, such as `3.4.23`.
-    pub fn version(&self) -> String {
-        version(self.plan.port)
     }
 
     /// Kills it as `kill -9` does. Its data stays for `restart`.
@@ -176,7 +171,7 @@ impl Plan {
 
     fn spawn(&self, directory: &Path) -> Child {
         let log = fs::File::options().create(true).append(true).open(log(directory)).expect("its log can be written");
-        let etcd: PathBuf = std::env::var_os("LOCKER_ETCD").unwrap_or_else(|| "etcd".into()).into();
+        let etcd = program();
         let client = format!("http://127.0.0.1:{}", self.port);
         let mut command = Command::new(&etcd);
         command.args(["--log-level", "error", "--unsafe-no-fsync"]).args(&self.flags).args(&self.identity);
@@ -199,6 +194,17 @@ impl Plan {
 /// The flags that say who a member is, for etcd and for the restoring of a snapshot.
 pub(crate) fn identity(name: &str, peer: &str, cluster: &str) -> Vec<String> {
     ["--name", name, "--initial-advertise-peer-urls", peer, "--initial-cluster", cluster].map(String::from).to_vec()
+}
+
+fn program() -> PathBuf {
+    std::env::var_os("LOCKER_ETCD").unwrap_or_else(|| "etcd".into()).into()
+}
+
+/// Which etcd it is that is started: its version, such as `3.4.23`.
+pub fn installed() -> String {
+    let output = Command::new(program()).arg("--version").output().expect("etcd is installed");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().find_map(|line| line.strip_prefix("etcd Version: ")).expect("a version").trim().into()
 }
 
 fn data(directory: &Path) -> PathBuf {

@@ -27,13 +27,6 @@ pub(crate) fn is_healthy(port: u16) -> bool {
     ask(port, "GET", "/health", "").is_ok_and(|answer| answer.contains(r#""health":"true""#))
 }
 
-/// Its version.
-pub(crate) fn version(port: u16) -> String {
-    let answer = ask(port, "GET", "/version", "").expect("etcd tells its version");
-    let answer: Value = serde_json::from_str(&answer).expect("an object");
-    answer["etcdserver"].as_str().expect("a version").into()
-}
-
 /// What a member says of its cluster.
 pub(crate) struct Status {
     pub(crate) member: String,

@@ -30,7 +30,7 @@ mod relay;
 mod stall;
 
 pub use cluster::Cluster;
-pub use etcd::Etcd;
+pub use etcd::{Etcd, installed};
 pub use http::Metrics;
 pub use lossy::Lossy;
 pub use process::{Ended, Process, ended, program};
@@ -38,11 +38,18 @@ pub use proxy::Proxy;
 pub use relay::{Mood, Way};
 pub use stall::Stall;
 
+use std::io::Write;
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 /// How long anything that must happen may take before a test says that it did not. Generous: machines are slow.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Says that something could not be tested, and why: on standard error itself, since what tests print may be hidden.
+pub fn skip(what: &str, why: &str) {
+    // The line may have been begun.
+    let _ = writeln!(std::io::stderr(), "\nSKIPPED: {what}: {why}");
+}
 
 /// A port that nobody listened on a moment ago.
 pub fn free_port() -> u16 {

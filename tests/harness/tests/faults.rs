@@ -1,7 +1,7 @@
 //! The faults are what they say. A harness that harms nothing would make every test on it worthless.
 #![allow(missing_docs)]
 
-use locker_harness::{Cluster, Etcd, Lossy, Mood, Proxy, Stall};
+use locker_harness::{Cluster, Etcd, Lossy, Mood, Proxy, Stall, skip};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -117,7 +117,7 @@ fn a_stalled_disk_stalls_writes() {
     let etcd = Etcd::with(&["--unsafe-no-fsync=false"]);
     let stall = match Stall::begin(&etcd, Duration::from_secs(3)) {
         Ok(stall) => stall,
-        Err(why) => return eprintln!("SKIPPED: {why}"),
+        Err(why) => return skip("a disk that hangs", &why),
     };
     assert!(!put(&etcd, "--command-timeout=1s"));
     drop(stall);
@@ -162,7 +162,7 @@ fn users() {
 fn packets_are_lost() {
     let lossy = match Lossy::new(50) {
         Ok(lossy) => lossy,
-        Err(why) => return eprintln!("SKIPPED: {why}"),
+        Err(why) => return skip("a network that loses packets", &why),
     };
     // Nobody listens there: each that comes through is answered by another.
     let script = "for n in {1..200}; do echo x >/dev/udp/127.0.0.1/9; done; nft list table inet loss";
