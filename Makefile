@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 crates := -p etcd-locker -p locker-sys -p locker-check
 suites := rust model c cpp go python chain history scripts current
 
-.PHONY: help demo test $(suites:%=test-%) build setup check lint fmt header etcd-current clean
+.PHONY: help demo test torture $(suites:%=test-%) build setup check lint fmt header etcd-current clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ test: build ## every test of every language, then a summary
 
 $(suites:%=test-%): test-%: build
 	@scripts/test $*
+
+torture: build ## the fault table at full length, and all that takes long (up to 80 minutes); then the table
+	@scripts/torture
 
 check: lint test ## what a change must pass: lint, then test
 

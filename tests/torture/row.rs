@@ -1,5 +1,7 @@
 //! A row of the fault table: what is done to locker how often, and what must come of it.
 
+use locker_harness::installed;
+use std::any::Any;
 use std::fs::File;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -83,19 +85,26 @@ impl Row {
         let outcome = catch_unwind(AssertUnwindSafe(|| (self.run)(trials)));
         drop((share, whole));
         let (run, figure, verdict) = match &outcome {
-            Ok(Ok(Figure(figure))) => (trials.count, figure.as_str(), "ok"),
-            Ok(Err(Skipped(why))) => (0, why.as_str(), "SKIPPED"),
-            Err(_) => (trials.count, "see above", "FAILED"),
+            Ok(Ok(Figure(figure))) => (trials.count, figure.clone(), "ok".into()),
+            Ok(Err(Skipped(why))) => (0, "not run".into(), format!("SKIPPED {why}")),
+            Err(panic) => (trials.count, message(&**panic), "FAILED".into()),
         };
         let (asked, unit) = self.asked;
-        let line = [self.number, self.name, &format!("{run} of {asked} {unit}"), figure, self.goal, verdict].join("\t");
-        tell(&line);
+        let (run, asked, etcd) = (run.to_string(), format!("{asked} {unit}"), format!("etcd {}", installed()));
+        tell(&[self.number, self.name, &run, &asked, &figure, &verdict, self.goal, &etcd]);
         outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
-/// A line on standard output, and in the file that LOCKER_REPORT names.
-fn tell(line: &str) {
+/// What a panic said, in one line.
+fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("it panicked").replace(['\n', '\t'], " ")
+}
+
+/// A line on standard output, and in the file that LOCKER_REPORT names: those of tests/c have the same columns.
+fn tell(columns: &[&str]) {
+    let line = columns.join("\t");
     println!("{line}");
     if let Some(path) = std::env::var_os("LOCKER_REPORT") {
         let file = File::options().create(true).append(true).open(path);

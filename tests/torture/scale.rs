@@ -69,15 +69,15 @@ pub(crate) async fn drain_late(client: &Client, name: &str) -> ExitCode {
 
 /// One client holds thousands of locks for a minute and dies.
 pub(crate) async fn many_locks(trials: Trials) -> Outcome {
-    const TTL: u32 = 30;
+    let ttl = trials.of(30).max(6);
     let etcd = Etcd::start();
     let more = trials.count.to_string();
-    let task = Task { what: "many", endpoints: etcd.endpoint(), name: "many".into(), ttl: TTL, more };
+    let task = Task { what: "many", endpoints: etcd.endpoint(), name: "many".into(), ttl, more };
     let mut worker = Process::start(task.command());
     let acquired: u64 = worker.line_with("acquired ").split(' ').nth(1).unwrap().parse().unwrap();
     assert!(acquired <= 20_000, "it took {acquired} ms to acquire them");
     let (begun, busy) = (now(), processor(worker.pid().as_raw_pid()));
-    sleep(Duration::from_secs(trials.of(60).max(10).into())).await;
+    sleep(Duration::from_secs(trials.of(60).max(5).into())).await;
     let share = (processor(worker.pid().as_raw_pid()) - busy).as_secs_f64() / (now() - begun).as_secs_f64();
     let memory = memory(worker.pid().as_raw_pid()) / MIB;
     worker.write("count\n");
@@ -89,7 +89,7 @@ pub(crate) async fn many_locks(trials: Trials) -> Outcome {
     let killed = now();
     let mut client = etcd_client::Client::connect([etcd.endpoint()], None).await.unwrap();
     let options = GetOptions::new().with_prefix().with_count_only();
-    let limit = Duration::from_secs(u64::from(TTL) + 11);
+    let limit = Duration::from_secs(u64::from(ttl) + 11);
     while client.get("/locker/many", Some(options.clone())).await.unwrap().count() > 0 {
         assert!(now() - killed <= limit, "not all free after {limit:?}");
         sleep(millis(100)).await;
