@@ -11,6 +11,7 @@ mod error;
 mod exit;
 mod guard;
 mod info;
+mod interpreter;
 mod mailbox;
 mod owned;
 mod runtime;
@@ -22,6 +23,8 @@ mod work;
 // With the GIL: no thread of Python holds one of its mutexes while another forks.
 #[pyo3::pymodule(gil_used = true)]
 mod _locker {
+    use pyo3::prelude::*;
+
     #[pymodule_export]
     use crate::client::{Client, connect};
     #[pymodule_export]
@@ -32,6 +35,11 @@ mod _locker {
     use crate::mailbox::{Mailbox, Task};
     #[pymodule_export]
     use crate::watcher::Watcher;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        crate::interpreter::claim(module.py())
+    }
 
     #[pymodule_export]
     #[allow(non_upper_case_globals)] // Python's name.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Generator
 
 import pytest
 from conftest import Connect
@@ -48,6 +49,28 @@ def test_the_error_of_the_body_wins(client: locker.Client, etcd: Etcd) -> None:
     if sys.version_info >= (3, 11):
         [note] = caught.value.__notes__
         assert note.startswith("locker: ") and "LostError" in note
+
+
+@pytest.mark.parametrize("code", [None, 0, 3])
+def test_an_exit_does_not_hide_a_loss(client: locker.Client, etcd: Etcd, code: int | None) -> None:
+    with pytest.raises(locker.LostError):
+        with client.lock("a") as guard:
+            lose(guard, etcd)
+            sys.exit(code)
+    with pytest.raises(SystemExit):
+        with client.lock("a"):
+            sys.exit(code)
+
+
+def test_a_generator_that_is_closed_does_not_hide_a_loss(client: locker.Client, etcd: Etcd) -> None:
+    def work() -> Generator[locker.Guard, None, None]:
+        with client.lock("a") as guard:
+            yield guard
+
+    generator = work()
+    lose(next(generator), etcd)
+    with pytest.raises(locker.LostError):
+        generator.close()
 
 
 def test_a_loss_that_was_seen_is_not_told_again(client: locker.Client, etcd: Etcd) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -47,17 +48,20 @@ class _Post:
             del future
 
 
-_posts: dict[asyncio.AbstractEventLoop, _Post] = {}
+# A post belongs to its loop, which keeps it as a reader until it is closed. Then nobody opens the letters that still come: what
+# is in them is dropped, which ends a guard.
+_posts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[_Post]] = weakref.WeakKeyDictionary()
 
 
 def _post() -> _Post:
-    """That of the running event loop. Those of closed ones are forgotten when a new one is made."""
+    """That of the running event loop."""
     loop = asyncio.get_running_loop()
-    if loop not in _posts:
-        for closed in [other for other in _posts if other.is_closed()]:
-            del _posts[closed]
-        _posts[loop] = _Post(loop)
-    return _posts[loop]
+    known = _posts.get(loop)
+    post = known() if known else None
+    if post is None:
+        post = _Post(loop)
+        _posts[loop] = weakref.ref(post)
+    return post
 
 
 async def ask(begin: Callable[..., Task], *arguments: Any, late: Callable[[Any], object] = _drop) -> Any:

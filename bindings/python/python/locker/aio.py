@@ -20,7 +20,7 @@ from typing import Any, Literal, Protocol, TypeVar
 import locker
 from locker._locker import Mailbox
 from locker._post import ask
-from locker.errors import Error
+from locker.errors import Error, LostError
 from locker.info import Info
 
 __all__ = ["Client", "Guard", "Watcher", "connect"]
@@ -73,11 +73,12 @@ class Watching(Opening["Watcher"]):
 
 
 async def _leave(ending: Coroutine[Any, Any, None], body: BaseException | None) -> None:
-    """The end of `async with`: as that of `with` in `locker`, an error of the body goes before one of ours."""
+    """The end of `async with`: as that of `with` in `locker`, an error of the body goes before one of ours, and a loss before
+    an exit."""
     try:
         await ending
     except Error as error:
-        if body is None:
+        if body is None or (isinstance(error, LostError) and isinstance(body, (SystemExit, GeneratorExit))):
             raise
         if hasattr(body, "add_note"):
             body.add_note(f"locker: while leaving the async with block: {type(error).__name__}: {error}")
