@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 
 import pytest
-from support import Etcd
+from support import Etcd, rows
 
 import locker
 
@@ -20,6 +20,11 @@ def pytest_configure() -> None:
         raise pytest.UsageError("LOCKER_ENDPOINTS is not set; run the tests as: locker dev -- bindings/python/test.sh")
     # A shell that starts a command in the background has it ignore Ctrl-C, and all that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for row in rows:
+        terminalreporter.write_line(row)
 
 
 @pytest.fixture

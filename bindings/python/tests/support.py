@@ -9,12 +9,40 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 DEADLINE = 10.0
 """Seconds after which something that must happen has not happened."""
+
+
+rows: list[str] = []
+"""What the rows of the table of faults have to say, for the end of the run."""
+
+
+@dataclass
+class Row:
+    trials: int
+    figure: str = ""
+
+
+@contextmanager
+def row(number: int, name: str, asked: int) -> Iterator[Row]:
+    """A row of the table of faults: LOCKER_TRIALS (a tenth by default) of the trials that it asks for. How it went is told at
+    the end of the run, and in the file that LOCKER_REPORT names, as `tests/c/row.h` does."""
+    row = Row(max(1, int(asked * float(os.environ.get("LOCKER_TRIALS") or 0.1))))
+    verdict = "FAILED"
+    try:
+        yield row
+        verdict = "ok"
+    finally:
+        suffix = "" if verdict == "ok" else f": {verdict}"
+        rows.append(f"row {number}: {name}: {row.trials} of {asked} trials, {row.figure}{suffix}")
+        if report := os.environ.get("LOCKER_REPORT"):
+            with open(report, "a", buffering=1) as file:
+                file.write("\t".join(map(str, [number, name, row.trials, asked, row.figure, verdict])) + "\n")
 
 
 def until(true: Callable[[], Any], what: str, limit: float = DEADLINE) -> Any:

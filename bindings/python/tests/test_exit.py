@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import textwrap
 
 import pytest
 from conftest import Connect
 from proxy import Proxy
-from support import Ended, Etcd, Program
+from support import Ended, Etcd, Program, row
 
 import locker
 
@@ -123,6 +124,57 @@ def test_a_program_that_is_killed_hangs_nobody(connect: Connect, etcd: Etcd) -> 
         program.tell()
         assert program.end().code == 5
         client.lock("a", timeout=10).unlock()
+
+
+IN_FLIGHT = [
+    "threads_that_wait()",
+    "threading.Thread(target=lambda: [client.lock('b').unlock() for _ in range(10**6)], daemon=True).start()",
+    "threading.Thread(target=lambda: list(client.watch('a')), daemon=True).start()",
+    """
+    import asyncio
+    from locker import aio
+
+    async def main():
+        client = await aio.connect(sys.argv[2] or None, prefix=sys.argv[1], ttl=30)
+        for _ in range(5):
+            asyncio.create_task(client.lock("a"))
+            await asyncio.sleep(0)
+    asyncio.run(main())
+    """,
+]
+
+
+def test_exits_in_the_midst_of_work(etcd: Etcd) -> None:
+    seconds = []
+    with row(31, "exits of Python with holds, threads and tasks", 500) as exits:
+        for i in range(exits.trials):
+            source = textwrap.dedent(PROGRAM) + textwrap.dedent(IN_FLIGHT[i % len(IN_FLIGHT)])
+            with Program(source + "\nprint('end', flush=True)", etcd.prefix, "") as program:
+                assert program.line() == "end"
+                ended = program.end()
+            assert (ended.code, ended.out, ended.err) == (0, "", "")
+            seconds.append(ended.seconds)
+        late = sum(s > 0.5 for s in seconds)
+        assert late <= exits.trials // 10
+        exits.figure = f"exit code 0, slowest {max(seconds) * 1000:.0f} ms, {late} over 500 ms"
+
+
+def test_a_subinterpreter_is_refused() -> None:
+    source = """
+    import locker
+    try:
+        import _interpreters as interpreters
+    except ImportError:
+        import _xxsubinterpreters as interpreters
+
+    code = "try: import locker\\nexcept ImportError as error: print(error)"
+    failed = interpreters.run_string(interpreters.create(), code)
+    assert not failed, failed
+    """
+    with Program(source) as program:
+        ended = program.end()
+    assert (ended.code, ended.err) == (0, "")
+    assert "interpreter" in ended.out
 
 
 def test_importing_makes_no_thread() -> None:

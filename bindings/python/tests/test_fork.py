@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support import Etcd, run
+from support import Etcd, row, run
 
 PARENT = """
     import gc, multiprocessing, os, sys, time, warnings
@@ -121,6 +121,30 @@ def test_the_parent_is_unhurt(etcd: Etcd, prefix: str) -> None:
     """,
         prefix,
     )
+
+
+def test_many_forks(etcd: Etcd, prefix: str) -> None:
+    with row(29, "forks in Python", 1000) as forks:
+        parent(
+            f"""
+    def child():
+        for call in [lambda: client.lock("b"), lambda: guard.held, guard.unlock, client.disconnect]:
+            refused(call)
+
+    def child_that_leaves_at_once():
+        child()
+        os._exit(0)
+
+    token = guard.token
+    for i in range({forks.trials}):
+        assert fork(child_that_leaves_at_once if i % 2 else child) == 0
+        guard.check()
+        assert client.get("a").token == guard.token == token
+    guard.unlock()
+    """,
+            prefix,
+        )
+        forks.figure = "hold survives each, each call of a child refused within 50 ms"
 
 
 def test_forks_in_the_midst_of_work(etcd: Etcd, prefix: str) -> None:

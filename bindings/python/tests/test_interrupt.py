@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 from interrupts import Interrupted, interrupt_after
-from support import DEADLINE, Etcd, Program
+from support import DEADLINE, Etcd, Program, row, until
 
 import locker
 
@@ -65,6 +65,22 @@ def test_an_interruption_at_any_moment_leaves_nothing(client: locker.Client, etc
     if held:
         held.unlock()
     client.lock("a", timeout=DEADLINE).unlock()
+
+
+def test_an_interrupted_wait_ends_soon_and_leaves_the_queue(client: locker.Client, other: locker.Client) -> None:
+    returned, gone = [], []
+    with client.lock("a"), row(30, "Ctrl-C in lock, Python", 100) as waits:
+        for _ in range(waits.trials):
+            delay = random.uniform(0.01, 0.2)
+            came = time.monotonic() + delay
+            with pytest.raises(Interrupted), interrupt_after(delay):
+                other.lock("a")
+            returned.append(time.monotonic() - came)
+            until(lambda: client.get("a").waiters == 0, "the queue is left", limit=DEADLINE)
+            gone.append(time.monotonic() - came)
+        # Each would be late if it were; one may be on a busy machine.
+        assert sorted(returned)[len(returned) // 2] < 0.15 and sorted(gone)[len(gone) // 2] < 1
+        waits.figure = f"returns within {max(returned) * 1000:.0f} ms, key gone within {max(gone) * 1000:.0f} ms"
 
 
 def test_connect_can_be_interrupted() -> None:
