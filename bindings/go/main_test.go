@@ -22,6 +22,13 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "LOCKER_ENDPOINTS is not set: run this under `locker dev --`")
 		os.Exit(1)
 	}
+	if way := os.Getenv(exitVariable); way != "" {
+		if err := endHolding(way); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	before := runtime.NumGoroutine()
 	code := m.Run()
 	if code == 0 && !eventually(func() bool { return LiveHandles() == 0 && runtime.NumGoroutine() <= before }) {

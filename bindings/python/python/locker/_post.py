@@ -48,8 +48,8 @@ class _Post:
             del future
 
 
-# A post belongs to its loop, which keeps it as a reader until it is closed. Then nobody opens the letters that still come: what
-# is in them is dropped, which ends a guard.
+# A post belongs to its loop, which keeps it as a reader until it is closed. Then nobody opens the letters that still
+# come: what is in them is dropped, which ends a guard.
 _posts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[_Post]] = weakref.WeakKeyDictionary()
 
 
