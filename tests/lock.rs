@@ -140,6 +140,22 @@ async fn many_exclude_one_another() {
     assert_eq!(etcd.keys("/locker/"), [""; 0]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_told_of_the_end_finds_it_so() {
+    let etcd = Etcd::start();
+    let client = client(&etcd).await;
+    for _ in 0..5 {
+        let guard = Arc::new(client.lock("x").await.unwrap());
+        let told = guard.clone();
+        let listening = tokio::spawn(async move {
+            while told.changed().await.expect("its end").state != State::Ended {}
+            told.state()
+        });
+        etcd.ctl(&["del", &guard.key()]);
+        assert_eq!(timeout(PATIENCE, listening).await.unwrap().unwrap(), State::Ended);
+    }
+}
+
 #[tokio::test]
 async fn a_watcher_is_told_every_change_of_holder() {
     let etcd = Etcd::start();

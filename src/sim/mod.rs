@@ -15,6 +15,7 @@ mod agents;
 mod etcd;
 mod likeness;
 mod model;
+mod moments;
 mod network;
 mod peer;
 mod register;
@@ -25,6 +26,7 @@ use crate::etcd::{Access, Cluster};
 use agents::Stage;
 use locker_harness::Etcd as RealEtcd;
 use model::Model;
+use moments::{a_stop_while_a_beat_is_answered, an_enter_comes_right_after_the_look};
 use scenes::{history_goes_back, sleep_of_the_machine};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -116,4 +118,14 @@ fn when_the_history_goes_back_everything_ends_and_nothing_begins() {
 #[test]
 fn a_loss_in_the_sleep_of_the_machine_is_told_soon_after() {
     simulate(1, sleep_of_the_machine());
+}
+
+#[test]
+fn an_enter_that_comes_right_after_the_look_for_it_comes_to_nothing() {
+    simulate(an_enter_comes_right_after_the_look());
+}
+
+#[test]
+fn a_stop_while_a_beat_is_answered_is_time_that_has_passed() {
+    for_each_seed(20, a_stop_while_a_beat_is_answered);
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
-fn calm(seed: u64) -> (Arc<Weather>, Model, Peer) {
+pub(super) fn calm(seed: u64) -> (Arc<Weather>, Model, Peer) {
     let weather = Arc::new(Weather::new(seed, 1));
     weather.calm_down();
     let model = Model::new(weather.clone());
