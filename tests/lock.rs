@@ -6,6 +6,7 @@ use locker_harness::{Etcd, PATIENCE, eventually};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 async fn client(etcd: &Etcd) -> Client {
@@ -146,10 +147,13 @@ async fn who_is_told_of_the_end_finds_it_so() {
     let client = client(&etcd).await;
     for _ in 0..5 {
         let guard = Arc::new(client.lock("x").await.unwrap());
-        let told = guard.clone();
-        let listening = tokio::spawn(async move {
-            while told.changed().await.expect("its end").state != State::Ended {}
-            told.state()
+        let (told, runtime) = (guard.clone(), Handle::current());
+        // On a thread of its own, that is awake at once.
+        let listening = tokio::task::spawn_blocking(move || {
+            runtime.block_on(async {
+                while told.changed().await.expect("its end").state != State::Ended {}
+                told.state()
+            })
         });
         etcd.ctl(&["del", &guard.key()]);
         assert_eq!(timeout(PATIENCE, listening).await.unwrap().unwrap(), State::Ended);
