@@ -239,7 +239,7 @@ async fn neither_an_incomplete_watch_nor_an_old_answer_lets_anybody_hold_out_of_
 async fn what_happened_while_a_watch_was_down_is_told_once_it_is_up() {
     let etcd = Etcd::start();
     let proxy = Proxy::start(&etcd.endpoint());
-    let (near, far) = (client(&etcd.endpoint()).await, client(&proxy.endpoint()).await);
+    let (near, far) = (client(&etcd.endpoint()).await, client(proxy.endpoint()).await);
     let held = near.lock("x").await.unwrap();
     let mut watcher = far.watch("x").await.unwrap();
     assert_eq!(watcher.next().await.unwrap().unwrap().token, held.token());
