@@ -31,8 +31,9 @@
 pub mod client;
 pub mod etcd;
 pub mod properties;
+pub mod protocol;
 pub mod rules;
 pub mod world;
 
+pub use protocol::{Bounds, Protocol};
 pub use rules::Rules;
-pub use world::{Bounds, Protocol};

@@ -63,8 +63,15 @@ fn leases_end_and_clients_crash() {
     explore("the same thread again", Bounds { losses: 2, give_ups: 1, lease_ends: 1, ..bounds([twice()]) });
 }
 
+/// Else that nothing goes wrong would say little.
 #[test]
-#[ignore = "some ten million states: a part of `make torture`"]
+fn the_bounds_are_wide_enough_for_trouble() {
+    let bounds = Bounds { losses: 1, ..bounds([threads(), once()]) };
+    Protocol { rules: Rules::ALL, bounds }.checker().spawn_bfs().join().assert_properties();
+}
+
+#[test]
+#[ignore = "some forty million states: a part of `make torture`"]
 fn more_of_everything() {
     explore("three clients", Bounds { losses: 2, give_ups: 1, ..bounds([once(), once(), once()]) });
     explore("two threads and another client", Bounds { losses: 2, give_ups: 1, ..bounds([threads(), once()]) });
