@@ -137,21 +137,26 @@ fn c1_a_lock_that_was_freed_by_hand() {
 
 #[test]
 fn c1_a_command_that_was_paused() {
+    const HELD: u64 = 53;
     let command = || {
         let mut story =
-            Story::good().without(|r| r.token == token(3) && matches!(r.kind, Kind::RelCall | Kind::RelRet));
-        story.0.iter_mut().filter(|record| record.pid == PIDS[1] && record.seq == 4).for_each(|record| {
-            (record.lang, record.deadline) = (Lang::Command, record.at);
-        });
-        story.add(Record { lang: Lang::Command, ..of(3, Kind::HeldTrue, 131) })
+            Story::good().without(|r| r.token == token(HELD) && matches!(r.kind, Kind::RelCall | Kind::RelRet));
+        story.0.iter_mut().filter(|record| record.pid == PIDS[1] && u64::from(record.seq) == HELD + 1).for_each(
+            |record| {
+                (record.lang, record.deadline) = (Lang::Command, record.at);
+            },
+        );
+        story.add(Record { lang: Lang::Command, ..of(HELD, Kind::HeldTrue, 131) })
     };
     let both = BTreeSet::from([Rule::Exclusion, Rule::HeldAlone]);
     assert_eq!(command().broken(), both);
-    let pause = |kind, ms: u64| fault(2, kind, What::Pause, PIDS[1], 3 * 40 + ms);
+    let pause = |kind, ms: u64| fault(2, kind, What::Pause, PIDS[1], HELD * 40 + ms);
     command().add(pause(Kind::FaultOn, 70)).add(pause(Kind::FaultOff, 120)).keeps_all();
     // But not for longer than it takes to stop it.
-    let long_ago = |kind, ms| fault(2, kind, What::Pause, PIDS[1], ms);
-    assert_eq!(command().add(long_ago(Kind::FaultOn, 0)).add(long_ago(Kind::FaultOff, 0)).broken(), both);
+    let earlier =
+        |kind, ms: i64| pause(kind, 0).at.checked_add_signed(ms * MS as i64).map(|at| Record { at, ..pause(kind, 0) });
+    let [on, off] = [(Kind::FaultOn, -200), (Kind::FaultOff, 131 - 251)].map(|(kind, ms)| earlier(kind, ms).unwrap());
+    assert_eq!(command().add(on).add(off).broken(), both);
 }
 
 #[test]
