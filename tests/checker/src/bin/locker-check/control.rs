@@ -25,9 +25,10 @@ const CONTENDERS: usize = 4;
 /// etcd's least.
 const TTL: Duration = Duration::from_secs(2);
 /// How long a command works: so long that it is still there when another gets the lock.
-const WORK: Duration = Duration::from_secs(4);
-const PAUSE: Duration = Duration::from_millis(3500);
-const BETWEEN: Duration = Duration::from_millis(500);
+const WORK: Duration = Duration::from_millis(3500);
+/// How long what keeps the lock is paused.
+const PAUSE: Duration = Duration::from_secs(3);
+const TICK: Duration = Duration::from_millis(20);
 
 /// Pauses what keeps a lock for a command, and counts the commands that ran at once.
 #[derive(Args, Debug)]
@@ -75,15 +76,20 @@ impl Control {
             let contenders: Vec<_> =
                 keepers.iter().map(|keeper| scope.spawn(|| self.take_turns(place, keeper, &seq, &done))).collect();
             let end = Instant::now() + Duration::from_secs(self.seconds);
+            let mut known = Vec::new();
             while Instant::now() + PAUSE < end && !interrupted() {
-                sleep(BETWEEN);
-                if let Some(keeper) =
-                    keepers.iter().map(|keeper| keeper.load(Ordering::Relaxed)).find(|pid| is_holding(*pid))
+                let holding: Vec<u32> =
+                    keepers.iter().map(|keeper| keeper.load(Ordering::Relaxed)).filter(holds).collect();
+                // Not one that has lost its lock to another already.
+                if let [keeper] = holding[..]
+                    && !known.contains(&keeper)
                 {
                     signal(keeper, Signal::STOP);
                     sleep(PAUSE);
                     signal(keeper, Signal::CONT);
                 }
+                known = holding;
+                sleep(TICK);
             }
             done.store(true, Ordering::Relaxed);
             contenders.into_iter().try_for_each(|contender| contender.join().map_err(|_| "a contender has panicked")?)
@@ -125,7 +131,7 @@ impl Control {
     }
 }
 
-/// It has started the command, thus has the lock.
-fn is_holding(pid: u32) -> bool {
-    pid != 0 && !children(pid).is_empty()
+/// It has started the command, thus has had the lock.
+fn holds(keeper: &u32) -> bool {
+    *keeper != 0 && !children(*keeper).is_empty()
 }
