@@ -111,3 +111,42 @@ fn a_lock_that_was_lost_unseen_is_no_success() {
     assert_eq!(ended.code, 76, "{}", ended.stderr);
     assert!(ended.stderr.contains("x"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_command_is_dead_before_another_holds_the_lock_though_locker_stands_still() {
+    let space = Space::new();
+    let process = space.start(&["run", "x", "--ttl", "2", "-c", "trap '' TERM; sleep 600 & echo $! $$; wait"]);
+    let pids = process.line();
+    process.signal(Signal::STOP);
+    // The next gets it when its lease has ended.
+    let next = space.hold("x", &[]);
+    for pid in pids.split(' ') {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // What is dead may have nobody yet to be told to.
+        let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+        assert!(matches!(state, None | Some('Z')), "{stat}");
+    }
+    process.signal(Signal::CONT);
+    drop(next);
+    let ended = process.end();
+    assert_eq!(ended.code, 76, "{}", ended.stderr);
+}
+
+#[test]
+fn the_whole_group_ends_with_a_locker_that_is_killed() {
+    let space = Space::new();
+    let process = space.start(&["run", "x", "--ttl", "2", "-c", STUBBORN]);
+    process.line_with("ready");
+    process.line_with("ready");
+    process.signal(Signal::KILL);
+    // `end` waits until nobody holds the output any more.
+    assert_eq!(process.end().code, 137);
+}
+
+#[test]
+fn a_command_may_run_longer_than_the_lease() {
+    let space = Space::new();
+    let begun = Instant::now();
+    assert_eq!(space.run(&["run", "x", "--ttl", "2", "sleep", "4"]).code, 0);
+    assert!(begun.elapsed() >= Duration::from_secs(4));
+}

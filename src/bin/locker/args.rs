@@ -36,6 +36,9 @@ pub(crate) enum Command {
     Dev(Dev),
     #[command(hide = true)]
     Leash(Leash),
+    /// Kill the group of a command when the time is up that is told on standard input, or when that ends.
+    #[command(hide = true)]
+    Guardian,
 }
 
 /// Run a command while holding a lock.
@@ -46,7 +49,7 @@ pub(crate) enum Command {
 ///
 /// CMD runs in a process group of its own. INT, TERM, HUP, QUIT, USR1 and USR2 are passed on to that group; while
 /// waiting each of them leaves the queue and ends with 128 + n. When the lock is at risk or lost, the group is stopped.
-/// CMD is killed when this process is.
+/// CMD and its group are killed when this process is, or stands still until the lock runs out.
 ///
 /// Exit codes of its own: 2 wrong usage, 69 etcd cannot be reached, 70 a bug, 75 busy, 76 the lock was lost while CMD
 /// ran, 77 refused by etcd.

@@ -1,5 +1,6 @@
 //! A job that runs only while a lock is held.
 
+use crate::guardian::Guardian;
 use crate::job::{Event, Finished, Job};
 use crate::output;
 use crate::signals::Signals;
@@ -15,9 +16,13 @@ use tokio::time::{Instant, sleep, sleep_until};
 /// How often a stopped group is looked at. That a group becomes empty is no event to anybody.
 const POLL: Duration = Duration::from_millis(20);
 
+/// How often the guardian is told how long the lock lasts: after this part of that time, so that it is never much behind.
+const PART: u32 = 10;
+
 /// A job and the lock without which it must not run.
 pub(crate) struct Hold<'a> {
     job: Job,
+    guardian: Guardian,
     guard: &'a Guard,
     kill_after: Duration,
     stop: Option<Stop>,
@@ -32,8 +37,8 @@ struct Stop {
 }
 
 impl<'a> Hold<'a> {
-    pub(crate) fn new(job: Job, guard: &'a Guard, kill_after: Duration) -> Self {
-        Hold { job, guard, kill_after, stop: None }
+    pub(crate) fn new(job: Job, guardian: Guardian, guard: &'a Guard, kill_after: Duration) -> Self {
+        Hold { job, guardian, guard, kill_after, stop: None }
     }
 
     /// Waits for the job, passes signals on to its group, and stops the group when the lock is at risk or lost: SIGTERM,
@@ -41,7 +46,9 @@ impl<'a> Hold<'a> {
     pub(crate) async fn until_ended(mut self, signals: &mut Signals) -> io::Result<(Finished, bool)> {
         let mut more = true;
         loop {
+            let again = self.instruct();
             tokio::select! {
+                () = sleep_until(again) => {}
                 event = self.job.next() => match event? {
                     Event::Ended => break,
                     Event::Suspended => self.suspend().await,
@@ -61,6 +68,17 @@ impl<'a> Hold<'a> {
             clear(group, stop.kill_at).await;
         }
         Ok((finished, stop.is_some()))
+    }
+
+    /// Tells the guardian how long the job may run, and gives the time at which to do so again.
+    fn instruct(&mut self) -> Instant {
+        let now = Instant::now();
+        let left = self.stop.map_or_else(|| self.guard.remaining(), |stop| stop.kill_at.saturating_duration_since(now));
+        // A lock that was lost just now first has its job asked to end, with a time limit of its own.
+        if self.stop.is_some() || !left.is_zero() {
+            self.guardian.allow(self.job.group(), Some(left));
+        }
+        now + (left / PART).max(POLL)
     }
 
     /// Stops the job if this change asks for it.
@@ -105,9 +123,14 @@ impl<'a> Hold<'a> {
         let left = format_duration(Duration::from_secs(self.guard.remaining().as_secs()));
         output::say(format_args!("{}: stopped; the lock is lost unless it goes on within {left}", self.guard.name()));
         output::flush();
+        // What stands still together with us does no harm.
+        self.guardian.allow(self.job.group(), None);
         self.job.suspend().await;
         match self.guard.check() {
-            Ok(()) => self.job.resume(),
+            Ok(()) => {
+                self.instruct();
+                self.job.resume();
+            }
             Err(error) => self.begin_stop(error),
         }
     }

@@ -9,6 +9,7 @@ mod duration;
 mod etcd;
 mod exit;
 mod get;
+mod guardian;
 mod hold;
 mod job;
 mod leash;
@@ -39,8 +40,10 @@ fn main() -> ExitCode {
 }
 
 fn start(cli: Cli) -> Result<Code, Failure> {
-    if let Command::Leash(command) = cli.command {
-        return Err(leash::exec(command));
+    match cli.command {
+        Command::Leash(command) => return Err(leash::exec(command)),
+        Command::Guardian => return Ok(guardian::watch().map(|()| exit::OK)?),
+        _ => {}
     }
     // Everything turns on the main thread, also because PR_SET_PDEATHSIG fires when the thread that forked ends.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -57,6 +60,6 @@ async fn dispatch(cli: Cli) -> Result<Code, Failure> {
         Command::Watch(watch) => watch::run(watch.look, cli.connection).await,
         Command::Dev(_) if cli.connection.is_given() => Err(Failure::new(exit::USAGE, "dev makes an etcd of its own")),
         Command::Dev(dev) => dev::run(dev).await,
-        Command::Leash(_) => unreachable!("handled before the runtime was made"),
+        Command::Leash(_) | Command::Guardian => unreachable!("handled before the runtime was made"),
     }
 }

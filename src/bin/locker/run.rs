@@ -3,6 +3,7 @@
 use crate::args::Run;
 use crate::connection::Connection;
 use crate::exit::{self, Code, Failure};
+use crate::guardian::Guardian;
 use crate::hold::Hold;
 use crate::job::{Finished, Job};
 use crate::leash;
@@ -103,9 +104,10 @@ async fn wait(client: &Client, lock: Lock, name: &str) -> locker::Result<Guard> 
 /// Runs the command while the lock is held, then releases it.
 async fn under(guard: &Guard, run: &Run, signals: &mut Signals) -> Result<(Code, Finished), Failure> {
     signals.add_stop()?;
+    let guardian = Guardian::start().await?;
     guard.check()?;
     let job = Job::spawn(prepare(guard, run))?;
-    let (finished, stopped) = Hold::new(job, guard, run.kill_after).until_ended(signals).await?;
+    let (finished, stopped) = Hold::new(job, guardian, guard, run.kill_after).until_ended(signals).await?;
     if stopped {
         return Ok((exit::LOST, finished));
     }
