@@ -19,6 +19,7 @@ pub struct Figures {
     guarded: (usize, usize, usize),
     naked: (usize, usize),
     handover: Spread,
+    takeover: Spread,
     notice: Spread,
     rates: (f64, f64),
     left: usize,
@@ -50,6 +51,7 @@ impl Figures {
             guarded: (count(Kind::GuardOk), count(Kind::GuardLost), broken(Rule::Guarded)),
             naked: naked(run),
             handover: handovers(run),
+            takeover: Spread::new(queue::deaths(run).filter_map(|death| death.delay(run)).collect()),
             notice: notices(run),
             rates: load::rates(run),
             left: run.keys.values().filter(|key| key.gone.is_none()).count(),
@@ -137,6 +139,7 @@ impl fmt::Display for Figures {
         writeln!(f, "guarded key        {ok} writes taken, {stale} refused, {wrong} taken without the lock")?;
         writeln!(f, "naked counter      {} updates, {} of them lost", self.naked.0, self.naked.1)?;
         writeln!(f, "handover           {}", self.handover)?;
+        writeln!(f, "free after a kill  {} (beyond the TTL)", self.takeover)?;
         writeln!(f, "notice of a loss   {}", self.notice)?;
         writeln!(
             f,

@@ -223,6 +223,17 @@ fn c5_whose_turn_it_is() {
 }
 
 #[test]
+fn c5_a_dead_holder() {
+    let dead = |ms| {
+        let ended = |r: &Record| r.token == token(LAST) && matches!(r.kind, Kind::RelCall | Kind::RelRet);
+        let killed = fault(2, Kind::FaultOn, What::Kill, PIDS[(LAST % 2) as usize], LAST * 40 + 70);
+        Story::good().without(ended).moved(LAST, Kind::Delete, ms).add(killed)
+    };
+    dead(70 + 2990).keeps_all();
+    dead(70 + 3010).breaks(Rule::Liveness);
+}
+
+#[test]
 fn c6_a_loss_that_is_told_late() {
     let gone = |ms| {
         Story::good()

@@ -3,6 +3,7 @@
 use super::{Rule, Violation};
 use crate::MS;
 use crate::hold::Hold;
+use crate::record::Lang;
 use crate::run::{Key, Run};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,6 +11,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 const TURN: u64 = 1500 * MS;
 /// How long after a fault: a leader has to be found, and a client to come back from its longest patience.
 const RECOVERY: u64 = 3000 * MS;
+
+/// How long after its end a lease may be found to have ended: etcd looks twice a second.
+const EXPIRY: u64 = 1000 * MS;
+/// Feels only what everybody does.
+const NOBODY: u32 = u32::MAX;
 
 /// A change of a queue, at a revision.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,11 +92,49 @@ pub(crate) fn turns(run: &Run) -> Vec<(u64, u64)> {
     turns
 }
 
-/// Whose turn it is has the lock soon, or leaves.
+/// Whose turn it is has the lock soon, or leaves; and what a dead holder had is free when its lease has ended.
 pub(super) fn liveness(run: &Run) -> Vec<Violation> {
     let held = run.by_token();
     let end = run.records.iter().map(|record| record.at).max().unwrap_or(0);
-    turns(run).into_iter().filter_map(|(token, from)| late(run, &held, end, token, from)).collect()
+    let late = turns(run).into_iter().filter_map(|(token, from)| late(run, &held, end, token, from));
+    late.chain(deaths(run).filter_map(|death| overdue(run, &death))).collect()
+}
+
+/// A hold that was there when its worker was killed.
+pub(crate) struct Death<'a> {
+    hold: &'a Hold,
+    killed: u64,
+    /// When it would be free if its lease had been renewed just before.
+    lease_end: u64,
+    /// When it was.
+    free: u64,
+}
+
+impl Death<'_> {
+    /// How long after the end of its lease it was free, if no fault but this one was felt.
+    pub(crate) fn delay(&self, run: &Run) -> Option<u64> {
+        let calm = run.faults.felt(NOBODY, self.killed, self.free).is_none();
+        calm.then(|| self.free.saturating_sub(self.lease_end))
+    }
+}
+
+/// Those whose keys went by themselves. A command is not the process that has the lease.
+pub(crate) fn deaths(run: &Run) -> impl Iterator<Item = Death<'_>> {
+    run.holds.iter().filter(|hold| hold.lang != Lang::Command && hold.freed.is_none()).filter_map(|hold| {
+        let killed = run.killed(hold).filter(|_| hold.release.is_none())?;
+        let (_, free) = run.key(hold)?.gone?;
+        let lease_end = killed + run.workers.get(&hold.pid)?.ttl * MS;
+        (free > killed).then_some(Death { hold, killed, lease_end, free })
+    })
+}
+
+fn overdue(run: &Run, death: &Death) -> Option<Violation> {
+    let Death { hold, killed, lease_end, free } = *death;
+    let limit = run.faults.limit(NOBODY, killed, lease_end - killed + EXPIRY, RECOVERY + longest_lease(run));
+    (free > limit).then(|| {
+        let text = format!("token {} was free {} ms after its worker was killed", hold.token, (free - killed) / MS);
+        Violation { rule: Rule::Liveness, at: killed, lock: Some(hold.lock), text }
+    })
 }
 
 fn late(run: &Run, held: &HashMap<u64, &Hold>, end: u64, token: u64, from: u64) -> Option<Violation> {
