@@ -4,7 +4,7 @@ export PATH := $(CURDIR)/target/tools:$(PATH)
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
 crates := -p etcd-locker -p locker-sys -p locker-check
-suites := rust model c cpp go python chain history scripts current
+suites := rust sim model c cpp go python chain history scripts current
 
 .PHONY: help demo test torture $(suites:%=test-%) build setup check lint fmt header etcd-current clean
 

@@ -5,3 +5,5 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cd -- "$root" || exit 1
 export PATH="$root/target/tools:$PATH"
 export CARGO_TARGET_DIR="$root/target"
+# A fresh clone builds everything once: what would make a second build faster only costs time and space.
+[ -z "${CI-}" ] || export CARGO_INCREMENTAL=0
