@@ -80,8 +80,14 @@ fn call(name: &str) -> Option<Gave> {
             "locker_guard_token" => Gave::Nothing(locker_guard_token(guard) == 0),
             "locker_guard_remaining_ms" => Gave::Nothing(locker_guard_remaining_ms(guard) == 0),
             "locker_live_handles" => Gave::Nothing(locker_live_handles() == 0),
-            "locker_set_log" => Gave::Nothing(locker_set_log(0, None, user_data, Some(free)) == ()),
-            "locker_shutdown" => Gave::Nothing(locker_shutdown(0) == ()),
+            "locker_set_log" => {
+                locker_set_log(0, None, user_data, Some(free));
+                Gave::Nothing(true)
+            }
+            "locker_shutdown" => {
+                locker_shutdown(0);
+                Gave::Nothing(true)
+            }
             _ => return None,
         }
     })
