@@ -26,7 +26,9 @@ use crate::etcd::{Access, Cluster};
 use agents::Stage;
 use locker_harness::Etcd as RealEtcd;
 use model::Model;
-use moments::{a_stop_while_a_beat_is_answered, an_enter_comes_right_after_the_look};
+use moments::{
+    a_stop_while_a_beat_is_answered, an_enter_comes_right_after_the_look, an_enter_comes_right_before_the_epoch,
+};
 use scenes::{history_goes_back, sleep_of_the_machine};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -121,8 +123,9 @@ fn a_loss_in_the_sleep_of_the_machine_is_told_soon_after() {
 }
 
 #[test]
-fn an_enter_that_comes_right_after_the_look_for_it_comes_to_nothing() {
-    simulate(an_enter_comes_right_after_the_look());
+fn an_enter_that_comes_when_nobody_expects_it_comes_to_nothing() {
+    simulate(1, an_enter_comes_right_after_the_look());
+    simulate(1, an_enter_comes_right_before_the_epoch());
 }
 
 #[test]

@@ -27,11 +27,20 @@ struct Arranged {
 enum Plot {
     None,
     /// The next one gets no answer.
-    Begun,
-    /// It is done once somebody has looked whether it is.
-    Held(Txn),
+    Begun(Moment),
+    /// It is done at this moment.
+    Held(Moment, Txn),
     /// Another is refused.
     Done,
+}
+
+/// When an enter is done that got no answer.
+#[derive(Debug)]
+enum Moment {
+    /// Somebody has just looked whether it was done.
+    AfterTheLook,
+    /// An epoch is about to be written, as is not possible before this instant.
+    BeforeTheEpoch(Instant),
 }
 
 impl Arranged {
@@ -46,17 +55,25 @@ impl Arranged {
     async fn run(&self, txn: Txn, by: Instant) -> Result<TxnReply, Fault> {
         let writes = txn.then.iter().any(|op| matches!(op, Op::Put { .. }));
         let is_enter = writes && !txn.when.is_empty();
-        let plot = std::mem::replace(&mut *self.plot(), Plot::None);
+        let silence = Err(Fault::Doubt(Error::new(ErrorKind::Unavailable, "no answer")));
+        let plot = std::mem::replace(&mut *self.plot(), Plot::Done);
         match plot {
-            Plot::Begun if is_enter => {
-                *self.plot() = Plot::Held(txn);
-                Err(Fault::Doubt(Error::new(ErrorKind::Unavailable, "no answer")))
+            Plot::Begun(moment) if is_enter => {
+                *self.plot() = Plot::Held(moment, txn);
+                silence
             }
-            Plot::Held(enter) if !writes => {
-                *self.plot() = Plot::Done;
+            Plot::Held(Moment::AfterTheLook, enter) if !writes => {
                 let seen = self.model.txn(txn, by).await;
                 self.model.txn(enter, by).await?;
                 seen
+            }
+            Plot::Held(Moment::BeforeTheEpoch(possible), enter) if writes && Instant::now() >= possible => {
+                self.model.txn(enter, by).await?;
+                self.model.txn(txn, by).await
+            }
+            plot @ Plot::Held(Moment::BeforeTheEpoch(_), _) if writes => {
+                *self.plot() = plot;
+                silence
             }
             Plot::Done if is_enter => Err(Fault::Refused(Error::new(ErrorKind::Denied, "no permission"))),
             plot => {
@@ -125,16 +142,25 @@ fn arranged(seed: u64) -> (Arranged, Peer) {
     (store, peer)
 }
 
-/// An enter is done just when its sender has seen that it was not; and then that one gives up.
-pub(super) async fn an_enter_comes_right_after_the_look() {
+/// An enter gets no answer and is done at that moment; and its sender gives up.
+async fn given_up(moment: Moment) -> (ErrorKind, Vec<KeyValue>) {
     let (store, peer) = arranged(1);
     Lock::new(peer.context(), "warm".into()).await.unwrap().unlock().await.unwrap();
-    *store.plot() = Plot::Begun;
+    *store.plot() = Plot::Begun(moment);
     let error = Lock::new(peer.context(), "a".into()).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Denied);
     sleep(Duration::from_secs(10)).await;
-    let left = store.range(Range::all("/a/"), Instant::now()).await.unwrap().kvs;
-    assert!(left.is_empty(), "{left:?}");
+    assert!(matches!(*store.plot(), Plot::Done), "it was not done: {:?}", store.plot());
+    (error.kind(), store.range(Range::all("/a/"), Instant::now()).await.unwrap().kvs)
+}
+
+pub(super) async fn an_enter_comes_right_after_the_look() {
+    assert_eq!(given_up(Moment::AfterTheLook).await, (ErrorKind::Denied, vec![]));
+}
+
+pub(super) async fn an_enter_comes_right_before_the_epoch() {
+    // When nobody waits for it any more.
+    let possible = Instant::now() + Duration::from_secs(7);
+    assert_eq!(given_up(Moment::BeforeTheEpoch(possible)).await, (ErrorKind::Unavailable, vec![]));
 }
 
 /// A process is stopped between etcd's answer to a beat and its arrival.

@@ -11,7 +11,7 @@ work=$root/target/mutants
 limit=600 # seconds for the tests of one
 
 # How many histories the simulation plays before a mutant has survived it.
-export LOCKER_SEEDS="${LOCKER_SEEDS:-20000}" RUST_BACKTRACE=0 CARGO_TARGET_DIR="$work/target" CARGO_TERM_COLOR=never
+export LOCKER_SEEDS="${LOCKER_SEEDS:-4000}" RUST_BACKTRACE=0 CARGO_TARGET_DIR="$work/target" CARGO_TERM_COLOR=never
 # The copy lies inside the repository, and is none of its own.
 export GIT_CEILING_DIRECTORIES="$work"
 
