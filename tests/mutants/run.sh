@@ -3,7 +3,8 @@
 #
 # A mutant is a patch: first what it breaks, then the test that has to catch it, then the change. Each is applied to a
 # copy of the sources below target/mutants, where the dependencies are built once and the core for each. Fails if a
-# mutant survives, or does not apply or build. With --check nothing is built: it only says whether all still apply.
+# mutant survives, or does not apply or build. (That the tests pass on the core as it is, `make test` finds out.) With
+# --check nothing is built: it only says whether all still apply.
 set -eu
 here=$(cd "$(dirname -- "$0")" && pwd)
 root=$(cd "$here/../.." && pwd)
@@ -45,7 +46,8 @@ copy_sources() {
 
 # try PATCH: its row of the table. The first line of what a test says when it fails names what was found.
 try() {
-    name=$(basename "$1" .patch) log=$work/$(basename "$1" .patch).log
+    name=$(basename "$1" .patch) took=0
+    log=$work/$name.log
     test=$(sed -n 's/^Caught by: //p' "$1")
     if ! (cd "$work/tree" && git apply "$1" && $test --no-run) >"$log" 2>&1; then
         result='DOES NOT APPLY OR BUILD'
@@ -60,7 +62,7 @@ try() {
     caught*) passed=$((passed + 1)) ;;
     *) failed=$((failed + 1)) && tail -n 20 "$log" ;;
     esac
-    printf '%-24s %4s s  %s\n' "$name" "${took:-0}" "$result"
+    printf '%-24s %4s s  %s\n' "$name" "$took" "$result"
 }
 
 # verdict CODE LOG: a test has to fail. That it hangs, or was not there, is no answer.
