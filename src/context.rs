@@ -5,7 +5,7 @@ use crate::history::History;
 use crate::info::Record;
 use crate::key::Keys;
 use crate::leases::{Granted, Leases, Left};
-use crate::store::{Fault, Store};
+use crate::store::Store;
 use crate::views::{Closed, Views};
 use crate::{Error, ErrorKind, Loss, Result};
 use std::sync::{Arc, Weak};
@@ -89,12 +89,10 @@ impl Context {
     }
 
     async fn revoke(&self, lease: i64) -> Result<()> {
-        let (store, by) = (self.store.clone(), self.by());
-        let revoked = self.runtime.spawn(async move { store.revoke(lease, by).await });
-        match revoked.await {
-            Ok(result) => result.map_err(Fault::into_error),
-            Err(_) => Err(Error::new(ErrorKind::Cancelled, "the runtime is shutting down")),
-        }
+        let leases = self.leases.clone();
+        let revoked = self.runtime.spawn(async move { leases.revoke(lease).await });
+        let gone = || Error::new(ErrorKind::Cancelled, "the runtime is shutting down");
+        revoked.await.unwrap_or_else(|_| Err(gone()))
     }
 
     /// Waits until a grant that was under way has come to its end.
@@ -112,7 +110,7 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         if let Left::Lease(lease) = self.leases.close(disconnected(), disconnected()) {
-            self.leases.abandon(lease);
+            self.leases.abandon(lease, true);
         }
     }
 }
@@ -127,7 +125,7 @@ async fn end_with(history: History, leases: Arc<Leases>, views: Weak<Views>) {
     warn!(reason = %why, "all locks are lost");
     // It may still be there, with keys of which we know nothing good.
     if let Left::Lease(lease) = leases.close(why.clone(), Error::lost(Loss::WentBack, why.to_string())) {
-        leases.abandon(lease);
+        leases.abandon(lease, true);
     }
     if let Some(views) = views.upgrade() {
         views.close(Closed::Broken(why));

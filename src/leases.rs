@@ -3,6 +3,7 @@
 use crate::clock::Clock;
 use crate::key::Keys;
 use crate::lease::Lease;
+use crate::pauses::Pauses;
 use crate::store::{Fault, Store};
 use crate::{Error, ErrorKind, Result};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -122,8 +123,8 @@ impl Leases {
         };
         if let Ok(lease) = lease {
             lease.end(closed.clone());
-            if let Err(fault) = self.store.revoke(lease.id, Instant::now() + self.timeout).await {
-                return drop(tell.send(Some(Err(fault.into_error()))));
+            if let Err(error) = self.revoke(lease.id).await {
+                return drop(tell.send(Some(Err(error))));
             }
         }
         let _ = tell.send(Some(Err(closed)));
@@ -135,7 +136,7 @@ impl Leases {
         let sent = self.clock.now();
         let ttl = self.store.grant(id, self.ttl, by).await.map_err(|fault| {
             if let Fault::Doubt(_) = fault {
-                self.abandon(id);
+                self.abandon(id, false);
             }
             fault.into_error()
         })?;
@@ -150,7 +151,7 @@ impl Leases {
                 fault => fault.into_error(),
             };
             lease.end(error.clone());
-            self.abandon(id);
+            self.abandon(id, true);
             return Err(error);
         }
         Ok(lease)
@@ -164,10 +165,32 @@ impl Leases {
         }
     }
 
-    /// Revokes a lease behind; if that fails it ends with its TTL.
-    pub(crate) fn abandon(&self, id: i64) {
-        let (store, by) = (self.store.clone(), Instant::now() + self.timeout);
-        self.runtime.spawn(async move { store.revoke(id, by).await });
+    /// Revokes a lease; if that is not confirmed in time, it is tried behind.
+    pub(crate) async fn revoke(&self, id: i64) -> Result<()> {
+        match self.store.revoke(id, Instant::now() + self.timeout).await {
+            Ok(()) | Err(Fault::LeaseGone) => Ok(()),
+            Err(fault) => {
+                self.abandon(id, true);
+                Err(fault.into_error())
+            }
+        }
+    }
+
+    /// Revokes a lease behind. One that may not have been `granted` yet is looked for until its TTL is over: a request
+    /// for it that is still under way would have made it by then, and it would end by itself.
+    pub(crate) fn abandon(&self, id: i64, granted: bool) {
+        let (store, timeout) = (self.store.clone(), self.timeout);
+        let end = Instant::now() + timeout + self.ttl;
+        self.runtime.spawn(async move {
+            let mut pauses = Pauses::new();
+            while Instant::now() < end {
+                match store.revoke(id, Instant::now() + timeout).await {
+                    Ok(()) => return,
+                    Err(Fault::LeaseGone) if granted => return,
+                    Err(_) => pauses.pause().await,
+                }
+            }
+        });
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {

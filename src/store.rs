@@ -52,7 +52,7 @@ pub(crate) trait Store: Debug + Send + Sync {
     fn grant(&self, lease: i64, ttl: Duration, by: Instant) -> Pending<'_, Duration>;
     /// The keys attached to a lease.
     fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Vec<u8>>>;
-    /// Ends a lease; no error if it is not there.
+    /// Ends a lease, with all keys on it.
     fn revoke(&self, lease: i64, by: Instant) -> Pending<'_, ()>;
     /// Prepares to keep a lease alive.
     fn keep_alive(&self, lease: i64) -> Box<dyn KeepAlive>;

@@ -305,10 +305,7 @@ impl Store for Cluster {
         Box::pin(async move {
             let revoke =
                 |_, stubs: Arc<Stubs>| async move { stubs.lease.clone().revoke(lease).await.map_err(classify) };
-            match self.call(Repeat::Harmless, by, revoke).await {
-                Ok(_) | Err(Fault::LeaseGone) => Ok(()),
-                Err(fault) => Err(fault),
-            }
+            self.call(Repeat::Harmless, by, revoke).await.map(drop)
         })
     }
 

@@ -79,8 +79,7 @@ impl Store for Model {
     }
 
     fn revoke(&self, lease: i64, _by: Instant) -> Pending<'_, ()> {
-        // That it is not there is as good.
-        self.answer(|etcd| etcd.revoke(lease).or(Ok(())))
+        self.answer(|etcd| etcd.revoke(lease))
     }
 
     fn keep_alive(&self, lease: i64) -> Box<dyn KeepAlive> {
