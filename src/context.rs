@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::history::History;
 use crate::info::Record;
 use crate::key::Keys;
+use crate::lease::Lease;
 use crate::leases::{Granted, Leases, Left};
 use crate::store::Store;
 use crate::views::{Closed, Views};
@@ -88,9 +89,9 @@ impl Context {
         }
     }
 
-    async fn revoke(&self, lease: i64) -> Result<()> {
+    async fn revoke(&self, lease: Arc<Lease>) -> Result<()> {
         let leases = self.leases.clone();
-        let revoked = self.runtime.spawn(async move { leases.revoke(lease).await });
+        let revoked = self.runtime.spawn(async move { leases.revoke(&lease).await });
         let gone = || Error::new(ErrorKind::Cancelled, "the runtime is shutting down");
         revoked.await.unwrap_or_else(|_| Err(gone()))
     }
@@ -110,7 +111,7 @@ impl Context {
 impl Drop for Context {
     fn drop(&mut self) {
         if let Left::Lease(lease) = self.leases.close(disconnected(), disconnected()) {
-            self.leases.abandon(lease, true);
+            self.leases.abandon(lease.id, lease.may_be_made_again());
         }
     }
 }
@@ -125,7 +126,7 @@ async fn end_with(history: History, leases: Arc<Leases>, views: Weak<Views>) {
     warn!(reason = %why, "all locks are lost");
     // It may still be there, with keys of which we know nothing good.
     if let Left::Lease(lease) = leases.close(why.clone(), Error::lost(Loss::WentBack, why.to_string())) {
-        leases.abandon(lease, true);
+        leases.abandon(lease.id, lease.may_be_made_again());
     }
     if let Some(views) = views.upgrade() {
         views.close(Closed::Broken(why));

@@ -174,7 +174,7 @@ impl Store for History {
         self.0.store.delete(key, by)
     }
 
-    fn grant(&self, lease: i64, ttl: Duration, by: Instant) -> Pending<'_, Duration> {
+    fn grant(&self, lease: i64, ttl: Duration, by: Instant) -> Pending<'_, Grant> {
         self.0.store.grant(lease, ttl, by)
     }
 

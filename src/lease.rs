@@ -4,7 +4,7 @@ use crate::clock::Clock;
 use crate::epoch::Epoch;
 use crate::holds::Holds;
 use crate::key::Keys;
-use crate::store::{Fault, Store};
+use crate::store::{Fault, Grant, Store};
 use crate::{Error, ErrorKind, Loss};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,8 +30,7 @@ pub(crate) struct Lease {
     pub(crate) epoch: Epoch,
     /// What it holds.
     pub(crate) holds: Holds,
-    /// As granted, which may be more than was asked for.
-    ttl: Duration,
+    grant: Grant,
     clock: Arc<dyn Clock>,
     /// Until when, in nanoseconds of the clock, the lease is certain to last; 0 once it has ended.
     deadline: AtomicU64,
@@ -52,12 +51,12 @@ pub(crate) enum Status {
 
 impl Lease {
     /// `sent` is the time before the request for it was sent: its TTL cannot have begun earlier.
-    pub(crate) fn new(id: i64, ttl: Duration, sent: Duration, clock: Arc<dyn Clock>, keys: &Keys) -> Self {
+    pub(crate) fn new(id: i64, grant: Grant, sent: Duration, clock: Arc<dyn Clock>, keys: &Keys) -> Self {
         let lease = Lease {
             id,
             epoch: Epoch::new(keys.epoch(id), id),
             holds: Holds::default(),
-            ttl,
+            grant,
             clock,
             deadline: AtomicU64::new(0),
             status: watch::Sender::new(Status::Alive),
@@ -97,6 +96,11 @@ impl Lease {
             _ if self.remaining().is_zero() => Some(self.expired()),
             _ => None,
         }
+    }
+
+    /// Whether a request to make it may still be under way.
+    pub(crate) fn may_be_made_again(&self) -> bool {
+        self.grant.doubted
     }
 
     pub(crate) fn status(&self) -> watch::Receiver<Status> {
@@ -156,7 +160,7 @@ impl Lease {
 
     /// For how long an answered beat lets it last: the TTL less a margin.
     fn life(&self) -> Duration {
-        self.ttl.saturating_sub(LEAST_MARGIN.max(self.ttl / 10))
+        self.grant.ttl.saturating_sub(LEAST_MARGIN.max(self.grant.ttl / 10))
     }
 
     /// With less than this remaining it is at risk: as soon after a beat that was missed as its answer can be called late
@@ -194,12 +198,12 @@ impl Lease {
     /// Sends a beat every third of the TTL; after one that failed, again at once.
     async fn beat(&self, store: &dyn Store) {
         let mut beats = store.keep_alive(self.id);
-        let mut pause = self.ttl / 3;
+        let mut pause = self.grant.ttl / 3;
         loop {
             sleep(pause).await;
             let sent = self.clock.now();
             match beats.beat(Instant::now() + self.remaining()).await {
-                Ok(_) if self.renewed(sent) => pause = self.ttl / 3,
+                Ok(_) if self.renewed(sent) => pause = self.grant.ttl / 3,
                 Ok(_) => return self.end(self.expired()),
                 Err(Fault::LeaseGone) => return self.end(Fault::LeaseGone.into_error()),
                 Err(fault) => {
@@ -288,7 +292,13 @@ mod tests {
         let clock = Arc::new(HandClock::default());
         clock.set(100_000);
         let keys = Keys::new(String::new()).unwrap();
-        let lease = Lease::new(1, Duration::from_secs(ttl), Duration::from_millis(100_000), clock.clone(), &keys);
+        let lease = Lease::new(
+            1,
+            Grant { ttl: Duration::from_secs(ttl), doubted: false },
+            Duration::from_millis(100_000),
+            clock.clone(),
+            &keys,
+        );
         (clock, lease)
     }
 

@@ -33,11 +33,14 @@ enum Slot {
     Closed(Error),
 }
 
+/// For how long a request that had no answer is thought to be still under way.
+const LATE: Duration = Duration::from_secs(30);
+
 /// What is left of a client that was closed.
 pub(crate) enum Left {
     Nothing,
     /// To be revoked.
-    Lease(i64),
+    Lease(Arc<Lease>),
     /// A grant under way, whose lease will be revoked as soon as it is there. Its outcome is the reason of the end, if
     /// that was confirmed.
     Grant(Granted),
@@ -77,7 +80,7 @@ impl Leases {
             Slot::Grant(granted) => match &*granted.borrow() {
                 Some(Ok(lease)) => {
                     lease.end(lost);
-                    Left::Lease(lease.id)
+                    Left::Lease(lease.clone())
                 }
                 Some(Err(_)) => Left::Nothing,
                 None => Left::Grant(granted.clone()),
@@ -123,7 +126,7 @@ impl Leases {
         };
         if let Ok(lease) = lease {
             lease.end(closed.clone());
-            if let Err(error) = self.revoke(lease.id).await {
+            if let Err(error) = self.revoke(&lease).await {
                 return drop(tell.send(Some(Err(error))));
             }
         }
@@ -134,14 +137,14 @@ impl Leases {
         let by = Instant::now() + self.timeout;
         let id = random_id()?;
         let sent = self.clock.now();
-        let ttl = self.store.grant(id, self.ttl, by).await.map_err(|fault| {
+        let grant = self.store.grant(id, self.ttl, by).await.map_err(|fault| {
             if let Fault::Doubt(_) = fault {
-                self.abandon(id, false);
+                self.abandon(id, true);
             }
             fault.into_error()
         })?;
-        let lease = Arc::new(Lease::new(id, ttl, sent, self.clock.clone(), &self.keys));
-        debug!(lease = id, ?ttl, "lease granted");
+        let lease = Arc::new(Lease::new(id, grant, sent, self.clock.clone(), &self.keys));
+        debug!(lease = id, ?grant, "lease granted");
         self.runtime.spawn(lease.clone().keep(self.store.clone()));
         if let Err(fault) = lease.epoch.fence(&*self.store, 0, by).await {
             let error = match fault {
@@ -151,7 +154,7 @@ impl Leases {
                 fault => fault.into_error(),
             };
             lease.end(error.clone());
-            self.abandon(id, true);
+            self.abandon(id, grant.doubted);
             return Err(error);
         }
         Ok(lease)
@@ -165,29 +168,29 @@ impl Leases {
         }
     }
 
-    /// Revokes a lease; if that is not confirmed in time, it is tried behind.
-    pub(crate) async fn revoke(&self, id: i64) -> Result<()> {
-        match self.store.revoke(id, Instant::now() + self.timeout).await {
+    /// Revokes a lease; what is left to do if that is not confirmed in time, or not the end of it, is done behind.
+    pub(crate) async fn revoke(&self, lease: &Lease) -> Result<()> {
+        let revoked = match self.store.revoke(lease.id, Instant::now() + self.timeout).await {
             Ok(()) | Err(Fault::LeaseGone) => Ok(()),
-            Err(fault) => {
-                self.abandon(id, true);
-                Err(fault.into_error())
-            }
+            Err(fault) => Err(fault.into_error()),
+        };
+        if revoked.is_err() || lease.may_be_made_again() {
+            self.abandon(lease.id, lease.may_be_made_again());
         }
+        revoked
     }
 
-    /// Revokes a lease behind. One that may not have been `granted` yet is looked for until its TTL is over: a request
-    /// for it that is still under way would have made it by then, and it would end by itself.
-    pub(crate) fn abandon(&self, id: i64, granted: bool) {
+    /// Revokes a lease behind. If it `may_be_made_again` that is done again and again for a while, since a revoke that
+    /// comes before the grant finds nothing. One made even later ends by itself, and has no keys.
+    pub(crate) fn abandon(&self, id: i64, may_be_made_again: bool) {
         let (store, timeout) = (self.store.clone(), self.timeout);
-        let end = Instant::now() + timeout + self.ttl;
+        let end = Instant::now() + timeout + self.ttl.min(LATE);
         self.runtime.spawn(async move {
             let mut pauses = Pauses::new();
             while Instant::now() < end {
                 match store.revoke(id, Instant::now() + timeout).await {
-                    Ok(()) => return,
-                    Err(Fault::LeaseGone) if granted => return,
-                    Err(_) => pauses.pause().await,
+                    Ok(()) | Err(Fault::LeaseGone) if !may_be_made_again => return,
+                    _ => pauses.pause().await,
                 }
             }
         });

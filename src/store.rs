@@ -48,8 +48,8 @@ pub(crate) trait Store: Debug + Send + Sync {
     fn range(&self, range: Range, by: Instant) -> Pending<'_, RangeReply>;
     /// Deletes a key. Repeated after a doubt, so only for keys that are never used twice.
     fn delete(&self, key: String, by: Instant) -> Pending<'_, Deleted>;
-    /// Makes the lease `lease`, a random id of ours, and gives its granted TTL.
-    fn grant(&self, lease: i64, ttl: Duration, by: Instant) -> Pending<'_, Duration>;
+    /// Makes the lease `lease`, a random id of ours.
+    fn grant(&self, lease: i64, ttl: Duration, by: Instant) -> Pending<'_, Grant>;
     /// The keys attached to a lease.
     fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Vec<u8>>>;
     /// Ends a lease, with all keys on it.
@@ -195,6 +195,15 @@ pub(crate) struct RangeReply {
     pub(crate) kvs: Vec<KeyValue>,
     /// How many keys there are, beyond any limit.
     pub(crate) count: i64,
+}
+
+/// A lease that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    /// As granted, which may be more than was asked for.
+    pub(crate) ttl: Duration,
+    /// An earlier try of ours had no answer: it may yet be done, and make the lease again after its end.
+    pub(crate) doubted: bool,
 }
 
 /// What became of a delete.

@@ -268,7 +268,7 @@ impl Store for Cluster {
         })
     }
 
-    fn grant(&self, lease: i64, ttl: Duration, by: Instant) -> Pending<'_, Duration> {
+    fn grant(&self, lease: i64, ttl: Duration, by: Instant) -> Pending<'_, Grant> {
         Box::pin(async move {
             let grant = |_, stubs: Arc<Stubs>| async move {
                 let mut client = stubs.lease.clone();
@@ -282,8 +282,8 @@ impl Store for Cluster {
                     Err(failure) => Err(failure),
                 }
             };
-            let granted = self.call(Repeat::Harmless, by, grant).await?.value;
-            Ok(Duration::from_secs(granted.max(0) as u64))
+            let Answer { value, doubted } = self.call(Repeat::Harmless, by, grant).await?;
+            Ok(Grant { ttl: Duration::from_secs(value.max(0) as u64), doubted })
         })
     }
 

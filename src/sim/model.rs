@@ -70,8 +70,8 @@ impl Store for Model {
         self.answer(|etcd| Ok(if etcd.delete(&key) { Deleted::Now } else { Deleted::Absent }))
     }
 
-    fn grant(&self, lease: i64, ttl: Duration, _by: Instant) -> Pending<'_, Duration> {
-        self.answer(|etcd| Ok(etcd.grant(lease, ttl)))
+    fn grant(&self, lease: i64, ttl: Duration, _by: Instant) -> Pending<'_, Grant> {
+        self.answer(|etcd| Ok(Grant { ttl: etcd.grant(lease, ttl), doubted: false }))
     }
 
     fn lease_keys(&self, lease: i64, _by: Instant) -> Pending<'_, Vec<Vec<u8>>> {

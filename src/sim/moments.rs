@@ -97,7 +97,7 @@ impl Store for Arranged {
         self.model.delete(key, by)
     }
 
-    fn grant(&self, lease: i64, ttl: Duration, by: Instant) -> Pending<'_, Duration> {
+    fn grant(&self, lease: i64, ttl: Duration, by: Instant) -> Pending<'_, Grant> {
         self.model.grant(lease, ttl, by)
     }
 

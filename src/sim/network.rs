@@ -153,9 +153,12 @@ impl Store for Arc<Connection> {
         })
     }
 
-    fn grant(&self, lease: i64, ttl: Duration, by: Instant) -> Pending<'_, Duration> {
+    fn grant(&self, lease: i64, ttl: Duration, by: Instant) -> Pending<'_, Grant> {
         let request = move |store: Arc<dyn Store>| async move { store.grant(lease, ttl, soon()).await };
-        Box::pin(async move { Ok(self.call(true, by, request).await?.0) })
+        Box::pin(async move {
+            let (grant, doubted) = self.call(true, by, request).await?;
+            Ok(Grant { doubted: grant.doubted || doubted, ..grant })
+        })
     }
 
     fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Vec<u8>>> {

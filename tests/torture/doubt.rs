@@ -57,7 +57,8 @@ pub(crate) async fn acquire(trials: Trials) -> Outcome {
     let etcd = Etcd::start();
     let other = Client::connect(etcd.endpoint()).await.unwrap();
     let crossings = [(); NAMES].map(|()| Crossing::default());
-    side_by_side(WIDTH, trials.count, async |n| {
+    // What is finished behind needs its way to etcd until the end.
+    let _proxies = side_by_side(WIDTH, trials.count, async |n| {
         let proxy = Proxy::start(&etcd.endpoint());
         let client = behind(&proxy).await;
         let (name, crossing) = (format!("acquire-{}", n as usize % NAMES), &crossings[n as usize % NAMES]);
@@ -86,6 +87,7 @@ pub(crate) async fn acquire(trials: Trials) -> Outcome {
         crossing.leave();
         next.unlock().await.unwrap();
         let _ = client.disconnect().await;
+        proxy
     });
     sleep(Duration::from_secs(2)).await;
     // That of the one who looks is left.
