@@ -4,6 +4,7 @@ use crate::clock::Clock;
 use crate::epoch::Epoch;
 use crate::holds::Holds;
 use crate::key::Keys;
+use crate::pauses::Pauses;
 use crate::store::{Fault, Grant, Store};
 use crate::{Error, ErrorKind, Loss};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -195,10 +196,12 @@ impl Lease {
         }
     }
 
-    /// Sends a beat every third of the TTL; after one that failed, again at once.
+    /// Sends a beat every third of the TTL; after one that failed, again at once; after some that were refused, less and
+    /// less often.
     async fn beat(&self, store: &dyn Store) {
         let mut beats = store.keep_alive(self.id);
         let mut pause = self.grant.ttl / 3;
+        let mut refusals = Pauses::new();
         loop {
             sleep(pause).await;
             let sent = self.clock.now();
@@ -207,8 +210,12 @@ impl Lease {
                 Ok(_) => return self.end(self.expired()),
                 Err(Fault::LeaseGone) => return self.end(Fault::LeaseGone.into_error()),
                 Err(fault) => {
+                    let refused = matches!(fault, Fault::Refused(_));
                     *self.trouble() = Some(fault.into_error());
                     pause = PAUSE;
+                    if refused {
+                        refusals.pause().await;
+                    }
                 }
             }
         }
