@@ -110,9 +110,7 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        if let Left::Lease(lease) = self.leases.close(disconnected(), disconnected()) {
-            self.leases.abandon(lease.id, lease.may_be_made_again());
-        }
+        self.leases.close_behind(disconnected(), disconnected());
     }
 }
 
@@ -125,9 +123,7 @@ async fn end_with(history: History, leases: Arc<Leases>, views: Weak<Views>) {
     };
     warn!(reason = %why, "all locks are lost");
     // It may still be there, with keys of which we know nothing good.
-    if let Left::Lease(lease) = leases.close(why.clone(), Error::lost(Loss::WentBack, why.to_string())) {
-        leases.abandon(lease.id, lease.may_be_made_again());
-    }
+    leases.close_behind(why.clone(), Error::lost(Loss::WentBack, why.to_string()));
     if let Some(views) = views.upgrade() {
         views.close(Closed::Broken(why));
     }

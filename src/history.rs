@@ -66,11 +66,16 @@ impl History {
     }
 
     /// Asks until the answer is as new as what had been seen before.
-    async fn fresh<'a, T: Revised>(&'a self, by: Instant, ask: impl Fn() -> Pending<'a, T>) -> Result<T, Fault> {
+    async fn fresh<'a, T>(
+        &'a self,
+        by: Instant,
+        ask: impl Fn() -> Pending<'a, T>,
+        revision_of: fn(&T) -> i64,
+    ) -> Result<T, Fault> {
         loop {
             let seen = self.seen();
             let reply = ask().await?;
-            let revision = reply.revision();
+            let revision = revision_of(&reply);
             self.see(revision);
             if revision >= seen {
                 return Ok(reply);
@@ -129,28 +134,11 @@ enum Suspicion {
     Refused,
 }
 
-/// An answer that says of which revision it is.
-trait Revised {
-    fn revision(&self) -> i64;
-}
-
-impl Revised for TxnReply {
-    fn revision(&self) -> i64 {
-        self.revision
-    }
-}
-
-impl Revised for RangeReply {
-    fn revision(&self) -> i64 {
-        self.revision
-    }
-}
-
 impl Store for History {
     fn txn(&self, txn: Txn, by: Instant) -> Pending<'_, TxnReply> {
         Box::pin(async move {
             if !txn.could_write() {
-                return self.fresh(by, || self.0.store.txn(txn.clone(), by)).await;
+                return self.fresh(by, || self.0.store.txn(txn.clone(), by), |reply| reply.revision).await;
             }
             let (seen, puts) = (self.seen(), txn.then.iter().any(Op::writes));
             let reply = self.0.store.txn(txn, by).await?;
@@ -162,7 +150,7 @@ impl Store for History {
     fn range(&self, range: Range, by: Instant) -> Pending<'_, RangeReply> {
         Box::pin(async move {
             if !range.serializable {
-                return self.fresh(by, || self.0.store.range(range.clone(), by)).await;
+                return self.fresh(by, || self.0.store.range(range.clone(), by), |reply| reply.revision).await;
             }
             let reply = self.0.store.range(range, by).await?;
             self.see(reply.revision);

@@ -92,6 +92,13 @@ impl Leases {
         left
     }
 
+    /// The same, with what is left to be revoked behind.
+    pub(crate) fn close_behind(&self, refuse: Error, lost: Error) {
+        if let Left::Lease(lease) = self.close(refuse, lost) {
+            self.abandon(lease.id, lease.may_be_made_again());
+        }
+    }
+
     /// Fails with the reason after `close`.
     pub(crate) fn check_open(&self) -> Result<()> {
         match &*self.slot() {
@@ -182,7 +189,7 @@ impl Leases {
 
     /// Revokes a lease behind. If it `may_be_made_again` that is done again and again for a while, since a revoke that
     /// comes before the grant finds nothing. One made even later ends by itself, and has no keys.
-    pub(crate) fn abandon(&self, id: i64, may_be_made_again: bool) {
+    fn abandon(&self, id: i64, may_be_made_again: bool) {
         let (store, timeout) = (self.store.clone(), self.timeout);
         let end = Instant::now() + timeout + self.ttl.min(LATE);
         self.runtime.spawn(async move {

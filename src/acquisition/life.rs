@@ -74,7 +74,7 @@ impl Acquisition {
             let entered = tokio::select! { biased;
                 entered = &mut entering => entered,
                 why = self.interruption(had_place) => {
-                    self.end(self.rather(why, silence));
+                    self.end(rather(why, silence));
                     // It may still have come to a place.
                     if let Ok(Entered::First(place) | Entered::Behind(place, _)) = entering.await {
                         self.withdraw(&place).await;
@@ -97,7 +97,7 @@ impl Acquisition {
                     silence = Some(error);
                     tokio::select! { biased;
                         why = self.interruption(true) => {
-                            self.end(self.rather(why, silence));
+                            self.end(rather(why, silence));
                             return None;
                         }
                         () = sleep(PAUSE) => (),
@@ -140,7 +140,7 @@ impl Acquisition {
                 Err(Lapse::Gone(error)) if error.kind() != ErrorKind::Cancelled => return Some(Err(error)),
                 Err(Lapse::Gone(error) | Lapse::Failed(error)) => Some(error),
             },
-            why = self.interruption(true) => self.rather(why, place.lease.silence()),
+            why = self.interruption(true) => rather(why, place.lease.silence()),
         };
         self.end(why);
         self.withdraw(place).await;
@@ -205,11 +205,6 @@ impl Acquisition {
         }
     }
 
-    /// If etcd has not answered lately, that is why the time ran out, and not what was heard of a holder before.
-    fn rather(&self, why: Option<Error>, silence: Option<Error>) -> Option<Error> {
-        why.map(|timed_out| silence.unwrap_or(timed_out))
-    }
-
     async fn stopped(&self) {
         let mut stop = self.stop.subscribe();
         stop.wait_for(|stop| *stop).await.expect("the sender lives in self");
@@ -250,6 +245,11 @@ impl Acquisition {
         };
         Change { state, token, error }
     }
+}
+
+/// If etcd has not answered lately, that is why the time ran out, and not what was heard of a holder before.
+fn rather(timed_out: Option<Error>, silence: Option<Error>) -> Option<Error> {
+    timed_out.map(|timed_out| silence.unwrap_or(timed_out))
 }
 
 /// Ends an acquisition whose task is dropped (its runtime went) or panics.
