@@ -237,6 +237,7 @@ pub(crate) async fn cut_off_follower(trials: Trials) -> Outcome {
         handovers.add(now() - released);
         // In 3.4, one that comes back deposes the leader by its higher term.
         cluster.heal(follower);
+        cluster.healthy();
         waiting.unlock().await.unwrap();
     }
     assert!(handovers.longest() <= millis(5500), "{handovers}");
