@@ -127,7 +127,7 @@ impl Acquisition {
         let holder = self.holder();
         let message = match &holder {
             Some(holder) => format!("{:?} is {}", self.name(), holder.describe_holder(self.is_ours(holder))),
-            None => format!("{:?} is held by another", self.name()),
+            None => format!("{:?} is not held yet, and who holds it is not known", self.name()),
         };
         Error::new(ErrorKind::Timeout, message).with_holder(holder)
     }

@@ -60,13 +60,15 @@ impl Client {
 
     /// Reads who holds the lock `name`. A free lock is an [`Info`] with token 0.
     pub async fn get(&self, name: impl AsRef<str>) -> Result<Info> {
-        self.queue(name.as_ref())?.holder().await
+        let queue = self.queue(name.as_ref())?;
+        self.context.unless_closed(queue.holder()).await
     }
 
     /// Watches who holds the lock `name`: first the present holder, then each change.
     pub async fn watch(&self, name: impl Into<String>) -> Result<Watcher> {
         let name = name.into();
-        let holders = self.queue(&name)?.view().watch(self.context.by()).await?;
+        let view = self.queue(&name)?.view();
+        let holders = self.context.unless_closed(view.watch(self.context.by())).await?;
         Ok(Watcher::new(name, holders))
     }
 

@@ -79,8 +79,17 @@ impl Context {
         self.leases.check_open()
     }
 
+    /// What `answer` brings, or `Cancelled` as soon as the client has ended.
+    pub(crate) async fn unless_closed<T>(&self, answer: impl Future<Output = Result<T>>) -> Result<T> {
+        tokio::select! { biased;
+            error = self.views.wait_closed() => Err(error),
+            answer = answer => answer,
+        }
+    }
+
     /// Ends everything here, and waits until etcd has confirmed the end of the lease. That goes on when this is dropped.
     pub(crate) async fn close(&self) -> Result<()> {
+        let disconnected = || Closed::Disconnected.to_error();
         self.views.close(Closed::Disconnected);
         match self.leases.close(disconnected(), disconnected()) {
             Left::Nothing => Ok(()),
@@ -110,7 +119,8 @@ impl Context {
 
 impl Drop for Context {
     fn drop(&mut self) {
-        self.leases.close_behind(disconnected(), disconnected());
+        let disconnected = Closed::Disconnected.to_error();
+        self.leases.close_behind(disconnected.clone(), disconnected);
     }
 }
 
@@ -127,10 +137,6 @@ async fn end_with(history: History, leases: Arc<Leases>, views: Weak<Views>) {
     if let Some(views) = views.upgrade() {
         views.close(Closed::Broken(why));
     }
-}
-
-fn disconnected() -> Error {
-    Error::new(ErrorKind::Cancelled, "the client is disconnected")
 }
 
 impl Identity {

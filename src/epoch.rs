@@ -9,11 +9,7 @@
 use crate::store::{Fault, Op, Store, Txn};
 use crate::{Error, ErrorKind};
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout_at};
-
-/// The pause before a write in doubt is tried again.
-const PAUSE: Duration = Duration::from_millis(20);
+use tokio::time::{Instant, timeout_at};
 
 /// The epoch of the client with one lease. The key is on that lease, so it goes when the lease goes.
 #[derive(Debug)]
@@ -54,14 +50,11 @@ impl Epoch {
                 "etcd is unavailable: it confirms no epoch",
             )));
         };
-        while self.value() <= epoch {
+        if self.value() <= epoch {
             let write = Op::Put { key: self.key.clone(), value: Vec::new(), lease: self.lease };
-            match store.txn(Txn { then: vec![write], ..Txn::default() }, by).await {
-                Ok(reply) => self.adopt(reply.revision),
-                // Only an acknowledged write counts. One that is applied late is harmless: it is adopted when seen.
-                Err(Fault::Doubt(_)) if Instant::now() < by => sleep(PAUSE).await,
-                Err(fault) => return Err(fault),
-            }
+            // Only an acknowledged write counts. One that is applied late is harmless: it is adopted when seen.
+            let txn = Txn { then: vec![write], repeatable: true, ..Txn::default() };
+            self.adopt(store.txn(txn, by).await?.revision);
         }
         Ok(())
     }

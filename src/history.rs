@@ -13,7 +13,7 @@
 use crate::store::*;
 use crate::{Error, ErrorKind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -31,13 +31,16 @@ struct Inner {
     /// A key that never exists, for the question that decides.
     probe: String,
     seen: AtomicI64,
+    /// Whether somebody asks behind.
+    suspecting: AtomicBool,
     /// Why it does not go on, once that is known.
     broken: watch::Sender<Option<Error>>,
 }
 
 impl History {
     pub(crate) fn new(store: Arc<dyn Store>, probe: String) -> Self {
-        History(Arc::new(Inner { store, probe, seen: AtomicI64::new(0), broken: watch::Sender::new(None) }))
+        let (seen, suspecting, broken) = (AtomicI64::new(0), AtomicBool::new(false), watch::Sender::new(None));
+        History(Arc::new(Inner { store, probe, seen, suspecting, broken }))
     }
 
     /// Returns when it is certain that the history has gone back, with the words for it.
@@ -99,15 +102,24 @@ impl History {
         let never = Txn {
             when: vec![Compare::Modified(self.0.probe.clone(), -1)],
             then: vec![Op::Put { key: self.0.probe.clone(), value: Vec::new(), lease: 0 }],
-            otherwise: Vec::new(),
+            repeatable: true,
+            ..Txn::default()
         };
-        loop {
-            match self.0.store.txn(never.clone(), by).await {
-                Ok(reply) => return self.decide(seen, &reply, false).map(|()| Suspicion::Unfounded),
-                Err(Fault::Refused(_)) => return Ok(Suspicion::Refused),
-                Err(Fault::Doubt(_)) if Instant::now() < by => sleep(PAUSE).await,
-                Err(_) => return Ok(Suspicion::Open),
-            }
+        match self.0.store.txn(never, by).await {
+            Ok(reply) => self.decide(seen, &reply, false).map(|()| Suspicion::Unfounded),
+            Err(Fault::Refused(_)) => Ok(Suspicion::Refused),
+            Err(_) => Ok(Suspicion::Open),
+        }
+    }
+
+    /// The same behind, for who has not the time to wait. One at a time is enough.
+    fn suspect_behind(&self, by: Instant) {
+        let history = self.clone();
+        if !self.0.suspecting.swap(true, Ordering::AcqRel) {
+            tokio::spawn(async move {
+                let _ = history.suspect(by).await;
+                history.0.suspecting.store(false, Ordering::Release);
+            });
         }
     }
 
@@ -202,8 +214,10 @@ impl KeepAlive for Beats {
         Box::pin(async move {
             let seen = self.history.seen();
             let revision = self.beats.beat(by).await?;
+            // A member that lags says so, too. The beat counts meanwhile, or an etcd that is slow to write would end the
+            // lease that it has just renewed.
             if revision.is_some_and(|revision| revision < seen) {
-                self.history.suspect(by).await?;
+                self.history.suspect_behind(by);
             }
             Ok(revision)
         })

@@ -99,6 +99,11 @@ impl Lease {
         }
     }
 
+    /// As granted.
+    pub(crate) fn ttl(&self) -> Duration {
+        self.grant.ttl
+    }
+
     /// Whether a request to make it may still be under way.
     pub(crate) fn may_be_made_again(&self) -> bool {
         self.grant.doubted

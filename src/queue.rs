@@ -144,6 +144,7 @@ impl Queue {
                 Op::Range(Range::key(key)),
                 Op::Range(Range::key(lease.epoch.key())),
             ],
+            ..Txn::default()
         }
     }
 
@@ -181,17 +182,9 @@ impl Queue {
                 then: vec![Op::Range(Range::oldest(&*self.prefix)), Op::Range(Range::key(key))],
                 ..Txn::default()
             };
-            loop {
-                match store.txn(read.clone(), by).await {
-                    Ok(reply) => {
-                        let own = reply.ranges[1].kvs.first().map(|kv| kv.created);
-                        return Ok(own.map(|created| (created, self.info(&reply.ranges[0]))));
-                    }
-                    // A read may be repeated.
-                    Err(Fault::Doubt(_)) if Instant::now() < by => sleep(PAUSE).await,
-                    Err(fault) => return Err(fault),
-                }
-            }
+            let reply = store.txn(read, by).await?;
+            let own = reply.ranges[1].kvs.first().map(|kv| kv.created);
+            Ok(own.map(|created| (created, self.info(&reply.ranges[0]))))
         };
         settled.await.inspect_err(|_| self.forget(lease.clone(), key.into(), Some(epoch)))
     }
@@ -286,6 +279,15 @@ impl Queue {
                 self.forget(place.lease.clone(), place.key.clone(), None);
                 Err(fault.into_error())
             }
+        }
+    }
+
+    /// Deletes the key of a hold whose lease has ended by our clock, until etcd has confirmed it or ended the lease, too.
+    pub(crate) async fn discard(&self, place: &Place) {
+        let end = Instant::now() + place.lease.ttl();
+        let mut pauses = Pauses::new();
+        while Instant::now() < end && self.context.store.delete(place.key.clone(), self.context.by()).await.is_err() {
+            pauses.pause().await;
         }
     }
 

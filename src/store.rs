@@ -42,7 +42,7 @@ impl Fault {
 /// etcd, as the core sees it. Every call tries endpoint after endpoint until `by`; what may be done twice without harm
 /// is repeated after a doubt, the rest is not.
 pub(crate) trait Store: Debug + Send + Sync {
-    /// Runs a transaction. After a doubt it is not repeated.
+    /// Runs a transaction. After a doubt it is repeated if that is harmless.
     fn txn(&self, txn: Txn, by: Instant) -> Pending<'_, TxnReply>;
     /// Reads keys.
     fn range(&self, range: Range, by: Instant) -> Pending<'_, RangeReply>;
@@ -116,12 +116,19 @@ pub(crate) struct Txn {
     pub(crate) when: Vec<Compare>,
     pub(crate) then: Vec<Op>,
     pub(crate) otherwise: Vec<Op>,
+    /// Whether what it writes may be written again, also later.
+    pub(crate) repeatable: bool,
 }
 
 impl Txn {
     /// Whether it goes through etcd's log: so does all that could write, whether it comes to it or not.
     pub(crate) fn could_write(&self) -> bool {
         self.then.iter().chain(&self.otherwise).any(Op::writes)
+    }
+
+    /// Whether it is harmless to do it more than once.
+    pub(crate) fn may_be_repeated(&self) -> bool {
+        self.repeatable || !self.could_write()
     }
 }
 

@@ -210,6 +210,8 @@ impl View {
             };
             if first {
                 self.adopt_first(reply);
+            } else if self.confirmed_by(&reply) {
+                continue;
             } else if self.state().differs_from(&reply) {
                 sleep(EVENTS_UNDER_WAY).await;
                 if self.adopt(reply) {
@@ -237,6 +239,18 @@ impl View {
         state.apply(&self.name, &early);
         drop(state);
         self.live.send_replace(true);
+    }
+
+    /// Whether what was read is what is known. Whatever came and went before the revision of the read, of which no event
+    /// told, has then gone.
+    fn confirmed_by(&self, reply: &RangeReply) -> bool {
+        let mut state = self.state();
+        let confirmed = state.is_as_in(reply);
+        if confirmed && reply.revision > state.revision {
+            state.revision = reply.revision;
+            state.attending.values().for_each(|place| place.notify_one());
+        }
+        confirmed
     }
 
     /// Takes over what was read, unless events have overtaken it. Says whether it did.
@@ -358,8 +372,11 @@ impl State {
 
     /// Whether the read tells something that this state has not, or not yet.
     fn differs_from(&self, reply: &RangeReply) -> bool {
-        let same = reply.kvs.len() == self.queue.len()
-            && reply.kvs.iter().zip(self.queue.values()).all(|(a, b)| a.key == b.key && a.modified == b.modified);
-        reply.revision > self.revision && !same
+        reply.revision > self.revision && !self.is_as_in(reply)
+    }
+
+    fn is_as_in(&self, reply: &RangeReply) -> bool {
+        reply.kvs.len() == self.queue.len()
+            && reply.kvs.iter().zip(self.queue.values()).all(|(a, b)| a.key == b.key && a.modified == b.modified)
     }
 }

@@ -1,8 +1,8 @@
 //! The views of one client: one for each lock that somebody waits for or watches.
 
-use crate::Error;
 use crate::store::Store;
 use crate::view::View;
+use crate::{Error, ErrorKind};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -20,6 +20,16 @@ pub(crate) enum Closed {
     Disconnected,
     /// For this reason.
     Broken(Error),
+}
+
+impl Closed {
+    /// What those hear who wait for something of the client.
+    pub(crate) fn to_error(&self) -> Error {
+        match self {
+            Closed::Disconnected => Error::new(ErrorKind::Cancelled, "the client is disconnected"),
+            Closed::Broken(error) => error.clone(),
+        }
+    }
 }
 
 /// The views of one client.
@@ -61,6 +71,13 @@ impl Views {
     /// Tells when the client has ended, or is dropped.
     pub(crate) fn closed(&self) -> watch::Receiver<Option<Closed>> {
         self.closed.subscribe()
+    }
+
+    /// Returns when the client has ended, with the reason.
+    pub(crate) async fn wait_closed(&self) -> Error {
+        let mut closed = self.closed();
+        let how = closed.wait_for(Option::is_some).await.expect("the sender lives in self");
+        how.as_ref().expect("waited for").to_error()
     }
 
     /// Forgets a view that nobody has used for long. Says whether it did.

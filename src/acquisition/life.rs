@@ -20,10 +20,12 @@ const PAUSE: Duration = Duration::from_millis(250);
 
 impl Acquisition {
     pub(super) async fn live(self: Arc<Self>, _abandoned: Abandoned) {
-        let result = match self.acquire().await {
-            Some(place) => self.hold(place).await,
-            None => self.end_of_wait(),
-        };
+        let Some(place) = self.acquire().await else { return self.finish(self.end_of_wait()) };
+        self.finish(self.hold(&place).await);
+        self.clear_away(&place).await;
+    }
+
+    fn finish(&self, result: Result<()>) {
         self.finished.send_replace(Some(result));
     }
 
@@ -148,12 +150,12 @@ impl Acquisition {
     }
 
     /// Holds until it is unlocked or lost. Gives what `unlock` has to say.
-    async fn hold(&self, place: Place) -> Result<()> {
+    async fn hold(&self, place: &Place) -> Result<()> {
         let mut status = place.lease.status();
         status.mark_changed();
         self.tell(Phase::Held(place.clone()), None);
         let lost = {
-            let mut deleted = pin!(self.queue.deleted(&place));
+            let mut deleted = pin!(self.queue.deleted(place));
             let mut stopped = pin!(self.stopped());
             loop {
                 tokio::select! { biased;
@@ -163,10 +165,21 @@ impl Acquisition {
                 }
             }
         };
+        // Who unlocks too late may come before the news of it.
+        let lost = lost.or_else(|| place.lease.ended());
         self.end(lost.clone());
         match lost {
             Some(error) => Err(error),
-            None => self.release(&place).await,
+            None => self.release(place).await,
+        }
+    }
+
+    /// The key of a hold that has ended by our clock is still there, and would keep us out, too. It goes once the owner
+    /// has given up the guard, and not before: he may have something to stop.
+    async fn clear_away(&self, place: &Place) {
+        if place.lease.ended().is_some_and(|error| error.loss() == Some(Loss::Expired)) {
+            self.stopped().await;
+            self.queue.discard(place).await;
         }
     }
 
@@ -191,7 +204,8 @@ impl Acquisition {
         }
     }
 
-    /// What ends a wait before its time: `None` if the guard does, else the error. With `limited`, also the time limit.
+    /// What ends a wait before its time: `None` if the guard does, else the error: the end of the client; with `limited`,
+    /// also the time limit.
     async fn interruption(&self, limited: bool) -> Option<Error> {
         let limit = async {
             match self.limit() {
@@ -201,6 +215,7 @@ impl Acquisition {
         };
         tokio::select! { biased;
             () = self.stopped() => None,
+            error = self.queue.context().views.wait_closed() => Some(error),
             () = limit => Some(self.timed_out()),
         }
     }
@@ -248,8 +263,11 @@ impl Acquisition {
 }
 
 /// If etcd has not answered lately, that is why the time ran out, and not what was heard of a holder before.
-fn rather(timed_out: Option<Error>, silence: Option<Error>) -> Option<Error> {
-    timed_out.map(|timed_out| silence.unwrap_or(timed_out))
+fn rather(why: Option<Error>, silence: Option<Error>) -> Option<Error> {
+    why.map(|why| match silence {
+        Some(silence) if why.kind() == ErrorKind::Timeout => silence,
+        _ => why,
+    })
 }
 
 /// Ends an acquisition whose task is dropped (its runtime went) or panics.

@@ -16,8 +16,10 @@ pub(crate) enum Verdict {
     Doubt,
     /// The auth token is no longer good. Get another and try again.
     TokenStale,
-    /// No permission, wrong credentials, a bad certificate, a bad request: trying again is of no use.
+    /// No permission, wrong credentials, a bad request: trying again is of no use.
     Refused,
+    /// This endpoint will not have us, or does not serve such calls; that says nothing of the others.
+    NotHere,
     /// The lease is not there.
     LeaseGone,
     /// There is such a lease already: an earlier try of ours made it.
@@ -70,7 +72,7 @@ fn judge(status: &Status) -> (Verdict, ErrorKind) {
     let says = |text: &str| message.contains(text);
     if let Some(cause) = connect_error(status) {
         return match cause.contains("certificate") || cause.contains("received fatal alert") {
-            true => (Verdict::Refused, ErrorKind::Denied),
+            true => (Verdict::NotHere, ErrorKind::Denied),
             false => (Verdict::NotDone, ErrorKind::Unavailable),
         };
     }
@@ -80,7 +82,7 @@ fn judge(status: &Status) -> (Verdict, ErrorKind) {
         let why = chain(status);
         let is_refusal = ["Certificate", "UnknownCA", "AccessDenied"].iter().any(|alert| why.contains(alert));
         return match is_refusal && why.contains("received fatal alert") {
-            true => (Verdict::Refused, ErrorKind::Denied),
+            true => (Verdict::NotHere, ErrorKind::Denied),
             false => (Verdict::Doubt, ErrorKind::Unavailable),
         };
     }
@@ -95,6 +97,7 @@ fn judge(status: &Status) -> (Verdict, ErrorKind) {
         Code::FailedPrecondition if says("lease already exists") => (Verdict::LeaseExists, ErrorKind::Internal),
         Code::FailedPrecondition if says("authentication is not enabled") => (Verdict::Refused, ErrorKind::Denied),
         Code::OutOfRange if says("compacted") => (Verdict::Compacted, ErrorKind::Internal),
+        _ if says("not supported for learner") || says("not capable") => (Verdict::NotHere, ErrorKind::Unavailable),
         Code::Unavailable if says("no leader") => (Verdict::NotDone, ErrorKind::Unavailable),
         Code::ResourceExhausted if says("database space exceeded") => (Verdict::Refused, ErrorKind::Unavailable),
         Code::ResourceExhausted if says("too many requests") => (Verdict::NotDone, ErrorKind::Unavailable),
@@ -146,6 +149,9 @@ mod tests {
             (Code::Unavailable, "etcdserver: request timed out", (Doubt, Unavailable)),
             (Code::Unavailable, "etcdserver: leader changed", (Doubt, Unavailable)),
             (Code::Unavailable, "etcdserver: server stopped", (Doubt, Unavailable)),
+            (Code::FailedPrecondition, "etcdserver: rpc not supported for learner", (NotHere, Unavailable)),
+            (Code::Unavailable, "etcdserver: rpc not supported for learner", (NotHere, Unavailable)),
+            (Code::FailedPrecondition, "etcdserver: not capable", (NotHere, Unavailable)),
             (Code::Unknown, "context canceled", (Doubt, Unavailable)),
             (Code::Cancelled, "Timeout expired", (Doubt, Unavailable)),
             (Code::ResourceExhausted, "etcdserver: too many requests", (NotDone, Unavailable)),

@@ -2,7 +2,7 @@
 
 use super::classify::{Failure, Verdict, classify};
 use super::convert;
-use super::endpoint::{Access, Endpoint, Stubs};
+use super::endpoint::{Access, Endpoint, Pace, Stubs};
 use super::stream::{Beats, RunningWatch};
 use super::version;
 use crate::store::*;
@@ -38,16 +38,27 @@ struct Members {
     current: AtomicUsize,
     /// An attempt takes no longer than this in the first round, so that a lease survives a few of them.
     longest_first_attempt: Duration,
-    /// Room for calls under way: for those that are never repeated (who enters) and for the others (who looks or leaves,
-    /// and is not to wait behind those).
+    /// Room for calls under way: for those who look or leave, and for those who enter and for whom the others do not wait.
     room: [Semaphore; 2],
 }
 
-/// Whether a call may be done twice.
+/// What kind of call it is.
 #[derive(Clone, Copy, PartialEq)]
-enum Repeat {
-    Never,
-    Harmless,
+enum Kind {
+    /// Must not be done twice.
+    Enter,
+    /// Goes through etcd's log, and may be done twice.
+    Write,
+    Look,
+}
+
+impl Kind {
+    fn pace(self) -> Pace {
+        match self {
+            Kind::Enter | Kind::Write => Pace::Write,
+            Kind::Look => Pace::Look,
+        }
+    }
 }
 
 /// An answer, and whether an earlier attempt of the same call had left a doubt.
@@ -90,18 +101,23 @@ impl Cluster {
         self.0.endpoints[chosen].clone()
     }
 
+    /// How many there are.
+    pub(super) fn size(&self) -> usize {
+        self.0.endpoints.len()
+    }
+
     /// How long the attempt number `attempt` of a call may take at `endpoint`. It doubles with each round over all
     /// endpoints: a cluster that is merely slow is waited for.
-    pub(super) fn patience(&self, endpoint: &Endpoint, attempt: usize) -> Duration {
-        let usual = endpoint.round_trip();
+    pub(super) fn patience(&self, endpoint: &Endpoint, pace: Pace, attempt: usize) -> Duration {
+        let usual = endpoint.round_trip(pace);
         let first = (usual * PATIENCE.0).clamp(PATIENCE.1, self.0.longest_first_attempt).max(usual * PATIENCE_LEAST);
-        first * 2u32.saturating_pow((attempt / self.0.endpoints.len()) as u32)
+        first * 2u32.saturating_pow((attempt / self.size()) as u32)
     }
 
     /// Tries endpoint after endpoint until `by`.
     async fn call<T, F>(
         &self,
-        repeat: Repeat,
+        kind: Kind,
         by: Instant,
         op: impl Fn(Arc<Endpoint>, Arc<Stubs>) -> F,
     ) -> Result<Answer<T>, Fault>
@@ -110,23 +126,27 @@ impl Cluster {
     {
         let mut doubted = false;
         let mut pause = PAUSE.0;
-        let mut attempt = 0;
+        let (mut attempt, mut unwanted) = (0, 0);
         loop {
-            let room = timeout_at(by, self.0.room[repeat as usize].acquire()).await;
+            let room = timeout_at(by, self.0.room[usize::from(kind == Kind::Enter)].acquire()).await;
             let endpoint = self.choose();
-            let limit = by.min(Instant::now() + self.patience(&endpoint, attempt));
+            let limit = by.min(Instant::now() + self.patience(&endpoint, kind.pace(), attempt));
             let tried = match &room {
-                Ok(_room) => self.attempt(&endpoint, limit, &op).await,
+                Ok(_room) => self.attempt(&endpoint, kind.pace(), limit, &op).await,
                 Err(_) => Err(too_slow(&endpoint)),
             };
             drop(room);
-            let failure = match tried {
+            let mut failure = match tried {
                 Ok(value) => return Ok(Answer { value, doubted }),
                 Err(failure) => failure,
             };
             doubted |= failure.verdict == Verdict::Doubt;
+            unwanted = if failure.verdict == Verdict::NotHere { unwanted + 1 } else { 0 };
+            if unwanted >= self.size() {
+                failure.verdict = Verdict::Refused;
+            }
             let again = self.next_attempt_at(attempt, &mut pause);
-            let last = again >= by || failure.verdict == Verdict::Doubt && repeat == Repeat::Never;
+            let last = again >= by || failure.verdict == Verdict::Doubt && kind == Kind::Enter;
             if let Some(fault) = fault(failure, last, doubted) {
                 return Err(fault);
             }
@@ -141,7 +161,7 @@ impl Cluster {
             let status = stubs.maintenance.clone().status().await.map_err(classify)?;
             Ok((endpoint, status))
         };
-        match self.call(Repeat::Harmless, by, ask).await {
+        match self.call(Kind::Look, by, ask).await {
             Ok(Answer { value: (endpoint, status), .. }) => {
                 debug!(endpoint = endpoint.url, version = status.version(), "etcd's version");
                 if let Some(watch_out) = version::watch_out(status.version()) {
@@ -156,6 +176,7 @@ impl Cluster {
     pub(super) async fn attempt<T, F>(
         &self,
         endpoint: &Arc<Endpoint>,
+        pace: Pace,
         limit: Instant,
         op: impl FnOnce(Arc<Endpoint>, Arc<Stubs>) -> F,
     ) -> Result<T, Failure>
@@ -170,11 +191,15 @@ impl Cluster {
         };
         let failure = match timeout_at(limit, op(endpoint.clone(), stubs.clone())).await {
             Ok(Ok(value)) => {
-                endpoint.answered(Some(begun.elapsed()));
+                endpoint.answered(Some((pace, begun.elapsed())));
                 return Ok(value);
             }
             Ok(Err(failure)) => failure,
-            Err(_) => Failure::silence(true),
+            Err(_) => {
+                // So that the next call waits longer, but not so long that a dead endpoint would be felt.
+                endpoint.is_slower(pace, begun.elapsed().min(self.0.longest_first_attempt) / 2);
+                Failure::silence(true)
+            }
         };
         let failure = learn(endpoint, failure);
         if failure.verdict == Verdict::TokenStale || endpoint.failures() > 1 {
@@ -185,7 +210,7 @@ impl Cluster {
 
     /// At once while there is an endpoint that has not been tried in this round, else after a pause.
     fn next_attempt_at(&self, attempt: usize, pause: &mut Duration) -> Instant {
-        if !(attempt + 1).is_multiple_of(self.0.endpoints.len()) {
+        if !(attempt + 1).is_multiple_of(self.size()) {
             return Instant::now();
         }
         let at = Instant::now() + *pause;
@@ -197,7 +222,7 @@ impl Cluster {
 /// What a failure says of the endpoint: whether it answers, not whether it agrees. The failure then says where it was.
 fn learn(endpoint: &Endpoint, failure: Failure) -> Failure {
     match failure.verdict {
-        Verdict::NotDone | Verdict::Doubt => endpoint.failed(),
+        Verdict::NotDone | Verdict::Doubt | Verdict::NotHere => endpoint.failed(),
         _ => endpoint.answered(None),
     }
     debug!(endpoint = endpoint.url, verdict = ?failure.verdict, error = %failure.error, "attempt failed");
@@ -239,7 +264,12 @@ impl Store for Cluster {
                 let request = convert::txn(&txn);
                 async move { stubs.kv.clone().txn(request).await.map_err(classify) }
             };
-            Ok(convert::txn_reply(self.call(Repeat::Never, by, run).await?.value))
+            let kind = match (txn.could_write(), txn.may_be_repeated()) {
+                (false, _) => Kind::Look,
+                (true, true) => Kind::Write,
+                (true, false) => Kind::Enter,
+            };
+            Ok(convert::txn_reply(self.call(kind, by, run).await?.value))
         })
     }
 
@@ -249,7 +279,7 @@ impl Store for Cluster {
                 let (key, options) = (range.keys.start().to_string(), convert::get_options(&range));
                 async move { stubs.kv.clone().get(key, Some(options)).await.map_err(classify) }
             };
-            Ok(convert::range_reply(self.call(Repeat::Harmless, by, read).await?.value))
+            Ok(convert::range_reply(self.call(Kind::Look, by, read).await?.value))
         })
     }
 
@@ -259,7 +289,7 @@ impl Store for Cluster {
                 let key = key.clone();
                 async move { stubs.kv.clone().delete(key, None).await.map_err(classify) }
             };
-            let answer = self.call(Repeat::Harmless, by, delete).await?;
+            let answer = self.call(Kind::Write, by, delete).await?;
             Ok(match (answer.value.deleted(), answer.doubted) {
                 (0, false) => Deleted::Absent,
                 (0, true) => Deleted::Unclear,
@@ -282,7 +312,7 @@ impl Store for Cluster {
                     Err(failure) => Err(failure),
                 }
             };
-            let Answer { value, doubted } = self.call(Repeat::Harmless, by, grant).await?;
+            let Answer { value, doubted } = self.call(Kind::Write, by, grant).await?;
             Ok(Grant { ttl: Duration::from_secs(value.max(0) as u64), doubted })
         })
     }
@@ -293,7 +323,7 @@ impl Store for Cluster {
                 let options = LeaseTimeToLiveOptions::new().with_keys();
                 stubs.lease.clone().time_to_live(lease, Some(options)).await.map_err(classify)
             };
-            let reply = self.call(Repeat::Harmless, by, read).await?.value;
+            let reply = self.call(Kind::Look, by, read).await?.value;
             match reply.ttl() {
                 ..=-1 => Err(Fault::LeaseGone),
                 _ => Ok(reply.keys().to_vec()),
@@ -305,7 +335,7 @@ impl Store for Cluster {
         Box::pin(async move {
             let revoke =
                 |_, stubs: Arc<Stubs>| async move { stubs.lease.clone().revoke(lease).await.map_err(classify) };
-            self.call(Repeat::Harmless, by, revoke).await.map(drop)
+            self.call(Kind::Write, by, revoke).await.map(drop)
         })
     }
 
@@ -316,7 +346,7 @@ impl Store for Cluster {
     fn watch(&self, keys: KeyRange, from: Option<i64>, by: Instant) -> Pending<'_, Box<dyn Watch>> {
         Box::pin(async move {
             let open = |endpoint, stubs| RunningWatch::open(endpoint, stubs, keys.clone(), from);
-            let watch = self.call(Repeat::Harmless, by, open).await?.value;
+            let watch = self.call(Kind::Look, by, open).await?.value;
             Ok(Box::new(watch) as Box<dyn Watch>)
         })
     }

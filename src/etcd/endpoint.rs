@@ -51,8 +51,15 @@ struct Health {
     ejected_until: Option<Instant>,
     /// How often in a row it did not answer.
     failures: u32,
-    /// The usual round trip, smoothed.
-    round_trip: Duration,
+    /// The usual round trip of either kind of call, smoothed.
+    round_trips: [Duration; 2],
+}
+
+/// What the time of a call depends on: on the network alone, or on the disks of the cluster, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pace {
+    Look,
+    Write,
 }
 
 impl Endpoint {
@@ -126,14 +133,20 @@ impl Endpoint {
     }
 
     /// Remembers that it answered, and how long that took if that says anything.
-    pub(crate) fn answered(&self, took: Option<Duration>) {
+    pub(crate) fn answered(&self, took: Option<(Pace, Duration)>) {
         let mut health = self.health();
         health.ejected_until = None;
         health.failures = 0;
-        if let Some(took) = took {
-            let usual = health.round_trip;
-            health.round_trip = if usual.is_zero() { took } else { (usual * 7 + took) / 8 };
+        if let Some((pace, took)) = took {
+            let usual = &mut health.round_trips[pace as usize];
+            *usual = if usual.is_zero() { took } else { (*usual * 7 + took) / 8 };
         }
+    }
+
+    /// Remembers that a round trip takes longer than was thought.
+    pub(crate) fn is_slower(&self, pace: Pace, than: Duration) {
+        let usual = &mut self.health().round_trips[pace as usize];
+        *usual = than.max(*usual);
     }
 
     /// Remembers that it did not, and passes it over for a while.
@@ -155,8 +168,8 @@ impl Endpoint {
     }
 
     /// The usual round trip; zero before the first.
-    pub(crate) fn round_trip(&self) -> Duration {
-        self.health().round_trip
+    pub(crate) fn round_trip(&self, pace: Pace) -> Duration {
+        self.health().round_trips[pace as usize]
     }
 
     fn health(&self) -> MutexGuard<'_, Health> {
@@ -168,7 +181,7 @@ impl Endpoint {
 fn authentication_failed(error: etcd_client::Error) -> Failure {
     let failure = classify(error);
     match failure.verdict {
-        Verdict::Refused => failure,
+        Verdict::Refused | Verdict::NotHere => failure,
         _ => Failure { verdict: Verdict::NotDone, ..failure },
     }
 }

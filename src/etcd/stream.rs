@@ -4,7 +4,7 @@
 use super::classify::{Failure, Verdict, classify};
 use super::cluster::Cluster;
 use super::convert;
-use super::endpoint::{Endpoint, Stubs};
+use super::endpoint::{Endpoint, Pace, Stubs};
 use crate::ErrorKind;
 use crate::store::{Event, Fault, KeepAlive, KeyRange, Pending, Watch};
 use etcd_client::{LeaseKeepAliveStream, LeaseKeeper, WatchResponse, WatchStream};
@@ -18,13 +18,15 @@ pub(super) struct Beats {
     open: Option<(Arc<Endpoint>, BeatStream)>,
     /// How many in a row have failed: a cluster that is merely slow is waited for.
     failed: usize,
+    /// How many in a row would not have us.
+    unwanted: usize,
 }
 
 type BeatStream = (LeaseKeeper, LeaseKeepAliveStream);
 
 impl Beats {
     pub(super) fn new(cluster: Cluster, lease: i64) -> Self {
-        Beats { cluster, lease, open: None, failed: 0 }
+        Beats { cluster, lease, open: None, failed: 0, unwanted: 0 }
     }
 
     async fn beat_once(&mut self, by: Instant) -> Result<Option<i64>, Fault> {
@@ -32,11 +34,12 @@ impl Beats {
             Some((endpoint, stream)) => (endpoint, Some(stream)),
             None => (self.cluster.choose(), None),
         };
-        let limit = by.min(Instant::now() + self.cluster.patience(&endpoint, self.failed));
+        let limit = by.min(Instant::now() + self.cluster.patience(&endpoint, Pace::Look, self.failed));
         let lease = self.lease;
         self.failed += 1;
         let beat = |_, stubs| beat(lease, stubs, stream);
-        match self.cluster.attempt(&endpoint, limit, beat).await {
+        let unwanted = std::mem::take(&mut self.unwanted) + 1;
+        match self.cluster.attempt(&endpoint, Pace::Look, limit, beat).await {
             Ok((stream, revision)) => {
                 self.failed = 0;
                 self.open = Some((endpoint, stream));
@@ -44,6 +47,10 @@ impl Beats {
             }
             Err(Failure { verdict: Verdict::LeaseGone, .. }) => Err(Fault::LeaseGone),
             Err(Failure { verdict: Verdict::Refused, error }) => Err(Fault::Refused(error)),
+            Err(Failure { verdict: Verdict::NotHere, error }) => {
+                self.unwanted = unwanted;
+                Err(if unwanted < self.cluster.size() { Fault::Doubt(error) } else { Fault::Refused(error) })
+            }
             Err(Failure { error, .. }) => Err(Fault::Doubt(error)),
         }
     }

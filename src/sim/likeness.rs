@@ -98,7 +98,7 @@ impl Caller {
             1 => Compare::Absent(KeyRange::Prefix(self.weather.pick(&RANGES).unwrap().into())),
             _ => Compare::Modified(self.key(), (self.revision - self.weather.number(0..8) as i64).max(0)),
         });
-        Txn { when: when.collect(), then: self.ops(), otherwise: self.ops() }
+        Txn { when: when.collect(), then: self.ops(), otherwise: self.ops(), ..Txn::default() }
     }
 
     /// A put at most: etcd refuses two of one key.

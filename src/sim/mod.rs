@@ -29,7 +29,7 @@ use model::Model;
 use moments::{
     a_stop_while_a_beat_is_answered, an_enter_comes_right_after_the_look, an_enter_comes_right_before_the_epoch,
 };
-use scenes::{history_goes_back, sleep_of_the_machine};
+use scenes::{a_hold_that_is_over_goes_when_it_is_given_up, history_goes_back, sleep_of_the_machine};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -120,6 +120,11 @@ fn when_the_history_goes_back_everything_ends_and_nothing_begins() {
 #[test]
 fn a_loss_in_the_sleep_of_the_machine_is_told_soon_after() {
     simulate(1, sleep_of_the_machine());
+}
+
+#[test]
+fn a_hold_that_is_over_goes_when_its_owner_gives_it_up() {
+    simulate(1, a_hold_that_is_over_goes_when_it_is_given_up());
 }
 
 #[test]

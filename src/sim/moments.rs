@@ -8,7 +8,7 @@ use crate::store::*;
 use crate::{Error, ErrorKind};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 /// For how long a process is stopped while a beat of it is answered.
 const STOP: Duration = Duration::from_secs(1);
@@ -73,6 +73,7 @@ impl Arranged {
             }
             plot @ Plot::Held(Moment::BeforeTheEpoch(_), _) if writes => {
                 *self.plot() = plot;
+                sleep_until(by).await;
                 silence
             }
             Plot::Done if is_enter => Err(Fault::Refused(Error::new(ErrorKind::Denied, "no permission"))),

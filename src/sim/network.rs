@@ -125,11 +125,12 @@ fn unavailable() -> Error {
 
 impl Store for Arc<Connection> {
     fn txn(&self, txn: Txn, by: Instant) -> Pending<'_, TxnReply> {
+        let repeat = txn.may_be_repeated();
         let request = move |store: Arc<dyn Store>| {
             let txn = txn.clone();
             async move { store.txn(txn, soon()).await }
         };
-        Box::pin(async move { Ok(self.call(false, by, request).await?.0) })
+        Box::pin(async move { Ok(self.call(repeat, by, request).await?.0) })
     }
 
     fn range(&self, range: Range, by: Instant) -> Pending<'_, RangeReply> {

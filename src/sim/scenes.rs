@@ -33,6 +33,24 @@ pub(super) async fn sleep_of_the_machine() {
     assert!(woken.elapsed() <= Duration::from_secs(1), "told only after {:?}", woken.elapsed());
 }
 
+/// Who has lost a lock by its own clock is told so when it unlocks, whatever came first; and what is left of the hold in
+/// etcd keeps it out only until then.
+pub(super) async fn a_hold_that_is_over_goes_when_it_is_given_up() {
+    let (_, model, peer) = calm(1);
+    let lock = || Lock::new(peer.context(), "a".into());
+    let guard = lock().await.unwrap();
+    let key = guard.key();
+    peer.clock.jump(guard.remaining());
+    sleep(Duration::from_secs(1)).await;
+    assert!(model.step(|etcd| etcd.key(&key)).is_some(), "it may still have something to stop");
+    assert_eq!(guard.unlock().await.unwrap_err().loss(), Some(Loss::Expired));
+    let guard = lock().timeout(Duration::from_secs(1)).await.unwrap();
+    peer.clock.jump(guard.remaining());
+    assert_eq!(guard.unlock().await.unwrap_err().loss(), Some(Loss::Expired));
+    let last = lock().timeout(Duration::from_secs(1)).await.unwrap();
+    last.unlock().await.unwrap();
+}
+
 /// An etcd is wiped, or put back to a backup, under a client that holds, waits and watches.
 pub(super) async fn history_goes_back(seed: u64) {
     let (weather, model, peer) = calm(seed);

@@ -344,7 +344,7 @@ async fn connections_that_the_server_ends_politely_cost_no_call() {
 #[tokio::test]
 async fn one_bad_endpoint_of_three_fails_no_call() {
     let etcd = Etcd::start();
-    for trouble in ["has no leader", "swallows", "is dead"] {
+    for trouble in ["has no leader", "swallows", "is a learner", "is dead"] {
         let mut middlemen: Vec<_> = (0..3).map(|_| Middleman::start(&etcd.endpoint())).collect();
         let endpoints = middlemen.iter().map(|middleman| middleman.endpoint.clone()).collect::<Vec<_>>().join(",");
         let mut clients = Vec::new();
@@ -357,6 +357,9 @@ async fn one_bad_endpoint_of_three_fails_no_call() {
         match trouble {
             "has no leader" => bad.set(|_| Fate::Refused(Code::Unavailable, "etcdserver: no leader")),
             "swallows" => bad.set(|_| Fate::Swallowed),
+            "is a learner" => {
+                bad.set(|_| Fate::Refused(Code::FailedPrecondition, "etcdserver: rpc not supported for learner"));
+            }
             _ => drop(bad),
         }
         let mut longest = Duration::ZERO;
@@ -370,4 +373,63 @@ async fn one_bad_endpoint_of_three_fails_no_call() {
         println!("one endpoint of three {trouble}: the longest call took {longest:?}");
         assert!(longest < Duration::from_millis(2500), "{longest:?}");
     }
+}
+
+/// What goes through the log takes long, and nothing else does.
+#[tokio::test]
+async fn an_etcd_that_is_slow_to_write_is_waited_for() {
+    let etcd = Etcd::start();
+    let middleman = Middleman::start(&etcd.endpoint());
+    middleman.set(|call| match call.method.as_str() {
+        "Txn" | "Put" | "DeleteRange" | "LeaseGrant" | "LeaseRevoke" => Fate::Delayed(Duration::from_millis(700)),
+        _ => Fate::Passed,
+    });
+    let client = Client::connect(&middleman.endpoint).timeout(seconds(10)).await.unwrap();
+    for name in ["a", "b", "c"] {
+        let guard = client.lock(name).await.unwrap();
+        guard.unlock().await.unwrap();
+    }
+    // It has learnt how long that takes.
+    let before = middleman.count("Txn");
+    client.lock("d").await.unwrap().unlock().await.unwrap();
+    assert_eq!(middleman.count("Txn") - before, 1);
+}
+
+#[tokio::test]
+async fn a_place_of_which_the_watch_told_nothing_is_missed_within_some_seconds() {
+    let etcd = Etcd::start();
+    let middleman = Middleman::start(&etcd.endpoint());
+    middleman.set(|call| if call.method == "Watch" { without_events() } else { Fate::Passed });
+    let other = client(&etcd.endpoint()).await;
+    let held = other.lock("x").await.unwrap();
+    let client = client(&middleman.endpoint).await;
+    let mut watcher = client.watch("x").await.unwrap();
+    assert_eq!(watcher.next().await.unwrap().unwrap().token, held.token());
+    let waiting = client.lock("x").start().unwrap();
+    eventually("it waits", async || other.get("x").await.unwrap().waiters == 1).await;
+    let keys = etcd.ctl(&["get", "--prefix", "--keys-only", "/locker/x/"]);
+    let place = keys.lines().find(|key| !key.is_empty() && *key != held.key()).unwrap();
+    etcd.ctl(&["del", place]);
+    let told = timeout(REREAD + seconds(1), waiting.changed()).await.unwrap().unwrap();
+    assert_eq!(told.state, State::Waiting);
+    assert!(told.error.unwrap().to_string().contains("deleted"));
+    eventually("it waits again", async || other.get("x").await.unwrap().waiters == 1).await;
+}
+
+#[tokio::test]
+async fn who_waits_for_an_answer_hears_of_the_end_of_the_client() {
+    let etcd = Etcd::start();
+    let middleman = Middleman::start(&etcd.endpoint());
+    let client = Client::connect(&middleman.endpoint).timeout(seconds(60)).await.unwrap();
+    client.lock("x").await.unwrap().unlock().await.unwrap();
+    middleman.set(|_| Fate::Swallowed);
+    let (locking, getting) = (client.clone(), client.clone());
+    let calls = middleman.calls().len();
+    let lock = tokio::spawn(async move { locking.lock("x").await.unwrap_err().kind() });
+    let get = tokio::spawn(async move { getting.get("x").await.unwrap_err().kind() });
+    eventually("they ask", async || middleman.calls().len() >= calls + 2).await;
+    let disconnecting = tokio::spawn(async move { client.disconnect().await });
+    assert_eq!(timeout(PATIENCE, lock).await.unwrap().unwrap(), ErrorKind::Cancelled);
+    assert_eq!(timeout(PATIENCE, get).await.unwrap().unwrap(), ErrorKind::Cancelled);
+    disconnecting.abort();
 }

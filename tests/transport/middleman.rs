@@ -34,6 +34,8 @@ pub(crate) struct Call {
 pub(crate) enum Fate {
     Passed,
     Refused(Code, &'static str),
+    /// It is done after so long.
+    Delayed(Duration),
     /// It arrives nowhere, and nobody says so.
     Swallowed,
     /// It is done, and the answer is lost.
@@ -118,6 +120,10 @@ impl Desk {
         match rule(&call) {
             Fate::Passed => self.pass(request).await,
             Fate::Refused(code, message) => Status::new(code, message).into_http(),
+            Fate::Delayed(by) => {
+                tokio::time::sleep(by).await;
+                self.pass(request).await
+            }
             Fate::Swallowed => pending().await,
             Fate::Unanswered => {
                 let _done = self.pass(request).await.into_body().collect().await;
