@@ -175,7 +175,8 @@ typedef int32_t locker_mode;
 typedef struct locker_connect_options {
   size_t struct_size;
   // Put before every key. NULL: "/locker/". Empty: nothing, which is how to share a name with
-  // `etcdctl lock NAME`.
+  // `etcdctl lock NAME`. With a prefix "P/", a lock P of those with an empty prefix is busy while
+  // this client lives.
   const char *prefix;
   // How long a dead process keeps its locks, at least 2000; rounded up to seconds. 0: 10 seconds.
   int64_t ttl_ms;

@@ -111,6 +111,7 @@ pub struct Connect {
 
 impl Connect {
     /// Put before every key. Default: `/locker/`. May be empty: that is how one shares a name with `etcdctl lock NAME`.
+    /// With a prefix `P/` that is not empty, a lock `P` of those whose prefix is empty is busy while this client lives.
     pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
         self.prefix = prefix.into();
         self

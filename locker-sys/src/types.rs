@@ -180,7 +180,8 @@ pub type locker_free_fn = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 pub struct locker_connect_options {
     pub struct_size: usize,
     /// Put before every key. NULL: "/locker/". Empty: nothing, which is how to share a name with
-    /// `etcdctl lock NAME`.
+    /// `etcdctl lock NAME`. With a prefix "P/", a lock P of those with an empty prefix is busy while
+    /// this client lives.
     pub prefix: *const c_char,
     /// How long a dead process keeps its locks, at least 2000; rounded up to seconds. 0: 10 seconds.
     pub ttl_ms: i64,
