@@ -12,8 +12,13 @@ use crate::{Error, ErrorKind, Loss, Result};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
+
+/// How many held keys of a client are watched at most: each watch takes about 24 KiB (measured). What becomes of the
+/// others is known within some seconds, from the list of the lease's keys.
+const WATCHED: usize = 1000;
 
 /// A client's insides. Its lease is revoked when the last one who holds it goes.
 #[derive(Debug)]
@@ -24,6 +29,8 @@ pub(crate) struct Context {
     pub(crate) leases: Arc<Leases>,
     pub(crate) views: Arc<Views>,
     pub(crate) runtime: Handle,
+    /// Leave to have a held key watched.
+    pub(crate) watched: Semaphore,
     me: Identity,
 }
 
@@ -51,7 +58,8 @@ impl Context {
         let leases = Leases::new(store.clone(), clock, keys.clone(), ttl, timeout, runtime.clone());
         let views = Views::new(store.clone(), runtime.clone());
         runtime.spawn(end_with(history, leases.clone(), Arc::downgrade(&views)));
-        Arc::new(Context { store, keys, timeout, leases, views, runtime, me })
+        let watched = Semaphore::new(WATCHED);
+        Arc::new(Context { store, keys, timeout, leases, views, runtime, watched, me })
     }
 
     /// When a request to etcd that is made now has to be answered.

@@ -4,6 +4,7 @@
 //! twice, so a delete that comes late hurts nobody. How a lost answer to an enter is dealt with: see `epoch.rs`.
 
 use crate::context::Context;
+use crate::holds::Hold;
 use crate::info::Info;
 use crate::key;
 use crate::lease::Lease;
@@ -245,22 +246,31 @@ impl Queue {
     pub(crate) async fn deleted(&self, place: &Place) -> Error {
         let hold = place.lease.holds.add(place.key.clone());
         sleep(WATCH_AFTER).await;
+        // Of those that are too many, the list of the lease's keys alone tells.
+        let watched = self.context.watched.try_acquire();
         let mut pauses = Pauses::new();
         loop {
-            let key = KeyRange::Key(place.key.clone());
-            if let Ok(mut watch) = self.context.store.watch(key, None, self.context.by()).await {
-                // It may have gone before the watch began, and a watch can be silent.
-                while let Ok(true) = self.is_there(place).await {
-                    tokio::select! { biased;
-                        () = until_deleted(&mut *watch) => break,
-                        () = hold.doubted() => (),
-                    }
-                }
-                if let Ok(false) = self.is_there(place).await {
-                    return deleted(place);
-                }
+            match watched {
+                Ok(_) => self.watch_place(place, &hold).await,
+                Err(_) => hold.doubted().await,
+            }
+            if let Ok(false) = self.is_there(place).await {
+                return deleted(place);
             }
             pauses.pause().await;
+        }
+    }
+
+    /// Returns when the watch of a key has shown a deletion, or has failed.
+    async fn watch_place(&self, place: &Place, hold: &Hold<'_>) {
+        let key = KeyRange::Key(place.key.clone());
+        let Ok(mut watch) = self.context.store.watch(key, None, self.context.by()).await else { return };
+        // It may have gone before the watch began, and a watch can be silent.
+        while let Ok(true) = self.is_there(place).await {
+            tokio::select! { biased;
+                () = until_deleted(&mut *watch) => return,
+                () = hold.doubted() => (),
+            }
         }
     }
 
