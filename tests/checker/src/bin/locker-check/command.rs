@@ -50,7 +50,7 @@ async fn once(settings: &Settings, hold: Record) -> Result<()> {
         Some(LOST) => tell(Kind::Lost, 0).and_then(|()| tell(Kind::RelRet, 3))?,
         // The nemesis kills.
         None => tell(Kind::RelRet, 2)?,
-        Some(_) => tell(Kind::AcqFail, 9)?,
+        Some(code) => tell(Kind::AcqFail, 100 + code as u64)?,
     }
     Ok(())
 }
