@@ -174,9 +174,10 @@ impl Connect {
         let keys = Keys::new(self.prefix)?;
         // etcd counts whole seconds.
         let ttl = Duration::from_secs(self.ttl.as_secs() + u64::from(self.ttl.subsec_nanos() > 0));
-        let cluster = Cluster::new(&self.endpoints, &self.access, ttl)?;
+        let by = Instant::now() + self.timeout;
+        let cluster = Cluster::open(&self.endpoints, &self.access, ttl, by).await?;
         // Whoever may not read under the prefix is told now and not at the first lock.
-        cluster.range(Range::key(keys.probe()), Instant::now() + self.timeout).await.map_err(Fault::into_error)?;
+        cluster.range(Range::key(keys.probe()), by).await.map_err(Fault::into_error)?;
         tokio::spawn(cluster.clone().watch_out(Instant::now() + self.timeout));
         let me = Identity::of_this_process(self.program);
         let context = Context::new(Arc::new(cluster), Arc::new(MachineClock), keys, ttl, self.timeout, me);

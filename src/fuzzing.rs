@@ -1,12 +1,11 @@
 //! What the targets of `tests/fuzz` reach of the inside. No part of the interface.
 #![allow(missing_docs)]
 
-use crate::etcd::{Access, Cluster};
+use crate::etcd::{Access, Endpoint, secure_now};
 use crate::info::Record;
 use crate::key::Keys;
 use crate::store::KeyValue;
 use crate::{Info, Result};
-use std::time::Duration;
 
 /// The common start of the keys in the queue of a lock.
 pub fn queue(prefix: &str, name: &str) -> Result<String> {
@@ -27,5 +26,6 @@ pub fn rewritten(value: &[u8]) -> Option<Vec<u8>> {
 
 /// Whether these addresses are of use.
 pub fn endpoints(text: &str) -> Result<()> {
-    Cluster::new(text, &Access::default(), Duration::from_secs(10)).map(drop)
+    let access = Access::default();
+    secure_now(Endpoint::list(text, &access)?, &access).map(drop)
 }

@@ -3,7 +3,11 @@
 
 use locker::{Client, Connect, ErrorKind, NAME_MAX, REASON_MAX, VALUE_MAX};
 use locker_harness::{Etcd, PATIENCE, free_port};
+use std::fs::OpenOptions;
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
@@ -44,6 +48,55 @@ async fn arguments_of_connect() {
     ] {
         refused(connect, ErrorKind::Invalid, says).await;
     }
+}
+
+/// An authority that has signed nothing.
+const CA: &str = "-----BEGIN CERTIFICATE-----
+MIIBejCCAR+gAwIBAgIUGH0EflRO1GYhLDRCTgoH8PQhgUMwCgYIKoZIzj0EAwIw
+ETEPMA0GA1UEAwwGbm9ib2R5MCAXDTI2MTEyMTE0MzMxNVoYDzIxMjYxMDI4MTQz
+MzE1WjARMQ8wDQYDVQQDDAZub2JvZHkwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNC
+AAQmJM8ITaZIGNavhW+YHJKVX51b8aPJRMzfXmCPXDdE98ab6MvXntbl68m/rpaA
+ZczSiOnE4FvHYdn0zhj3krbjo1MwUTAdBgNVHQ4EFgQUNFLWgWqc2c3PmgijdveI
+n9nXsiwwHwYDVR0jBBgwFoAUNFLWgWqc2c3PmgijdveIn9nXsiwwDwYDVR0TAQH/
+BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEAjBTaOZxePN4dzXCkdax0qme1MzB2
+STMQUrvNy4aSYwACIQDlAP/BKykhrY1WF1HDPgQjNg+wku0NJjyoGxQhhUlq+Q==
+-----END CERTIFICATE-----
+";
+
+/// A pipe that can be read once if there is `content`, and of which every other read takes three seconds and gives nothing.
+fn pipe(dir: &Path, content: Option<&'static str>) -> PathBuf {
+    let path = dir.join("pipe");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let writer = path.clone();
+    thread::spawn(move || {
+        if let Some(content) = content {
+            std::fs::write(&writer, content).unwrap();
+        }
+        thread::sleep(Duration::from_secs(3));
+        let _ = OpenOptions::new().read(true).write(true).open(writer);
+    });
+    path
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_read_in_time_costs_nobody_else_the_lock() {
+    let (etcd, dir) = (Etcd::start(), tempfile::tempdir().unwrap());
+    let client = Client::connect(etcd.endpoint()).ttl(Duration::from_secs(2)).await.unwrap();
+    let guard = client.lock("x").await.unwrap();
+    let (begun, path) = (Instant::now(), pipe(dir.path(), None));
+    let connect = Client::connect("https://127.0.0.1:1").ca_file(&path).timeout(Duration::from_secs(1));
+    refused(connect, ErrorKind::Unavailable, &format!("ca_file {}: not read in time", path.display())).await;
+    assert!(begun.elapsed() < Duration::from_secs(2), "{:?}", begun.elapsed());
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    guard.check().unwrap();
+}
+
+#[tokio::test]
+async fn a_file_is_read_once_for_all_endpoints() {
+    let dir = tempfile::tempdir().unwrap();
+    let connect = Client::connect("https://127.0.0.1:1,https://127.0.0.1:2").ca_file(pipe(dir.path(), Some(CA)));
+    let connect = connect.timeout(Duration::from_secs(1));
+    refused(connect, ErrorKind::Unavailable, "etcd is unavailable at https://127.0.0.1:").await;
 }
 
 #[tokio::test]

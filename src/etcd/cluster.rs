@@ -2,8 +2,9 @@
 
 use super::classify::{Failure, Verdict, classify};
 use super::convert;
-use super::endpoint::{Access, Endpoint, Pace, Stubs};
+use super::endpoint::{Endpoint, Pace, Stubs};
 use super::stream::{Beats, RunningWatch};
+use super::tls::{self, Access};
 use super::version;
 use crate::store::*;
 use crate::{Error, ErrorKind, Result};
@@ -68,17 +69,10 @@ struct Answer<T> {
 }
 
 impl Cluster {
-    /// `endpoints` is a comma-separated list of URLs; `ttl` that of the leases to come.
-    pub(crate) fn new(endpoints: &str, access: &Access, ttl: Duration) -> Result<Self> {
-        let endpoints = endpoints
-            .split(',')
-            .map(str::trim)
-            .filter(|url| !url.is_empty())
-            .map(|url| Endpoint::new(url, access).map(Arc::new))
-            .collect::<Result<Vec<_>>>()?;
-        if endpoints.is_empty() {
-            return Err(Error::invalid("endpoints is empty"));
-        }
+    /// `urls` is a comma-separated list; `ttl` that of the leases to come. Waits only for files to be read, until `by`.
+    pub(crate) async fn open(urls: &str, access: &Access, ttl: Duration, by: Instant) -> Result<Self> {
+        let endpoints = tls::secure(Endpoint::list(urls, access)?, access, by).await?;
+        let endpoints: Vec<_> = endpoints.into_iter().map(Arc::new).collect();
         // Clients that start together spread over the members.
         let first = getrandom::u32().unwrap_or(0) as usize % endpoints.len();
         let longest_first_attempt = (ttl / 6).clamp(PATIENCE.1, Duration::from_secs(1));

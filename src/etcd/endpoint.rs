@@ -1,14 +1,14 @@
 //! One endpoint: its address, its channel, its credentials, and how well it answers.
 
 use super::classify::{Failure, Verdict, classify};
+use super::tls::Access;
 use crate::{Error, ErrorKind, Result};
 use etcd_client::{Channel, Client, ConnectOptions, KvClient, LeaseClient, MaintenanceClient, WatchClient};
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint as Address, Identity};
+use tonic::transport::{ClientTlsConfig, Endpoint as Address};
 
 /// One answer may be as large as a queue of some ten thousand; gRPC's default of 4 MiB is not.
 const LARGEST_MESSAGE: usize = 64 << 20;
@@ -19,15 +19,6 @@ const CONNECT: Duration = Duration::from_secs(2);
 const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
 /// For how long an endpoint that did not answer is passed over: doubled from the first to the last with each failure.
 const EJECTION: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
-
-/// Who we are to etcd, and whom we trust.
-#[derive(Clone, Default)]
-pub(crate) struct Access {
-    pub(crate) user: Option<(String, String)>,
-    pub(crate) ca_file: Option<PathBuf>,
-    pub(crate) cert_file: Option<PathBuf>,
-    pub(crate) key_file: Option<PathBuf>,
-}
 
 /// The stubs of one connection.
 pub(crate) struct Stubs {
@@ -63,32 +54,39 @@ pub(crate) enum Pace {
 }
 
 impl Endpoint {
-    /// Fails with `Invalid` if the address or a TLS file is of no use.
-    pub(crate) fn new(url: &str, access: &Access) -> Result<Self> {
-        let tls = [&access.ca_file, &access.cert_file, &access.key_file].into_iter().any(Option::is_some);
+    /// The endpoints of a comma-separated list of URLs. Those of `https` are of use after [`secure`](Self::secure).
+    pub(crate) fn list(urls: &str, access: &Access) -> Result<Vec<Self>> {
+        let urls = urls.split(',').map(str::trim).filter(|url| !url.is_empty());
+        let endpoints = urls.map(|url| Endpoint::new(url, access)).collect::<Result<Vec<_>>>()?;
+        match endpoints.is_empty() {
+            true => Err(Error::invalid("endpoints is empty")),
+            false => Ok(endpoints),
+        }
+    }
+
+    /// Fails with `Invalid` if the address is of no use.
+    fn new(url: &str, access: &Access) -> Result<Self> {
+        let files = access.has_files();
         let url = match url {
             _ if url.starts_with("http://") || url.starts_with("https://") => url.to_string(),
             _ if url.contains("://") => return Err(invalid(url, "its scheme is neither http nor https")),
-            _ if tls => format!("https://{url}"),
+            _ if files => format!("https://{url}"),
             _ => format!("http://{url}"),
         };
         if url.contains('@') {
             // Not said which: it may hold a password.
             return Err(Error::invalid("endpoints: a user and a password do not belong there but into options"));
         }
-        if tls && url.starts_with("http://") {
+        if files && url.starts_with("http://") {
             return Err(invalid(&url, "TLS files were given for an endpoint without TLS: write https://"));
         }
-        let mut address = Address::from_shared(url.clone()).map_err(|error| invalid(&url, error))?;
+        let address = Address::from_shared(url.clone()).map_err(|error| invalid(&url, error))?;
         if address.uri().host().is_none_or(str::is_empty) {
             return Err(invalid(&url, "it names no host"));
         }
         let port = address.uri().authority().and_then(|authority| authority.as_str().rsplit_once(':'));
         if port.is_some_and(|(_, port)| !port.ends_with(']')) && address.uri().port_u16().is_none() {
             return Err(invalid(&url, "its port is not a number up to 65535"));
-        }
-        if url.starts_with("https://") {
-            address = address.tls_config(tls_config(access)?).map_err(|error| tls_error(&url, access, error))?;
         }
         let address = address
             .connect_timeout(CONNECT)
@@ -100,6 +98,16 @@ impl Endpoint {
             .user_agent(concat!("locker/", env!("CARGO_PKG_VERSION")))
             .map_err(|error| invalid(&url, error))?;
         Ok(Endpoint { url, address, user: access.user.clone(), stubs: Default::default(), health: Default::default() })
+    }
+
+    pub(crate) fn is_secure(&self) -> bool {
+        self.url.starts_with("https://")
+    }
+
+    /// Has its connections use TLS. May read the system's certificates.
+    pub(crate) fn secure(&mut self, config: &ClientTlsConfig) -> Result<(), tonic::transport::Error> {
+        self.address = self.address.clone().tls_config(config.clone())?;
+        Ok(())
     }
 
     /// The stubs, connected lazily. Waits only if there is a user to authenticate.
@@ -184,43 +192,6 @@ fn authentication_failed(error: etcd_client::Error) -> Failure {
         Verdict::Refused | Verdict::NotHere => failure,
         _ => Failure { verdict: Verdict::NotDone, ..failure },
     }
-}
-
-fn tls_config(access: &Access) -> Result<ClientTlsConfig> {
-    let mut tls = ClientTlsConfig::new();
-    tls = match &access.ca_file {
-        Some(path) => tls.ca_certificate(Certificate::from_pem(pem("ca_file", path, "CERTIFICATE")?)),
-        None => tls.with_native_roots(),
-    };
-    match (&access.cert_file, &access.key_file) {
-        (Some(cert), Some(key)) => Ok(tls.identity(Identity::from_pem(
-            pem("cert_file", cert, "CERTIFICATE")?,
-            pem("key_file", key, "PRIVATE KEY")?,
-        ))),
-        (None, None) => Ok(tls),
-        (Some(_), None) => Err(Error::invalid("cert_file is given without key_file")),
-        (None, Some(_)) => Err(Error::invalid("key_file is given without cert_file")),
-    }
-}
-
-/// Reads a PEM file and makes sure that it is one: rustls takes an empty one without a word, and then trusts nobody.
-fn pem(argument: &str, path: &Path, holds: &str) -> Result<Vec<u8>> {
-    let text = std::fs::read(path)
-        .map_err(|error| Error::invalid(format!("{argument} {}: {error}", path.display())).with_source(error))?;
-    match String::from_utf8_lossy(&text).contains(&format!("{holds}-----")) {
-        true => Ok(text),
-        false => Err(Error::invalid(format!("{argument} {}: there is no {holds} in it", path.display()))),
-    }
-}
-
-fn tls_error(url: &str, access: &Access, error: tonic::transport::Error) -> Error {
-    let files = [&access.ca_file, &access.cert_file, &access.key_file];
-    let names: Vec<_> = files.into_iter().flatten().map(|path| path.display().to_string()).collect();
-    if names.is_empty() {
-        return invalid(url, error);
-    }
-    Error::invalid(format!("ca_file, cert_file or key_file ({}) is of no use: {error}", names.join(", ")))
-        .with_source(error)
 }
 
 fn invalid(url: &str, why: impl fmt::Display) -> Error {

@@ -9,7 +9,10 @@ mod cluster;
 mod convert;
 mod endpoint;
 mod stream;
+mod tls;
 mod version;
 
 pub(crate) use cluster::Cluster;
-pub(crate) use endpoint::Access;
+pub(crate) use tls::Access;
+#[cfg(feature = "fuzzing")]
+pub(crate) use {endpoint::Endpoint, tls::secure_now};

@@ -137,7 +137,7 @@ async fn events(watch: &mut dyn Watch, until: i64) -> Vec<String> {
 #[tokio::test]
 async fn the_model_answers_as_etcd_does() {
     let etcd = RealEtcd::start();
-    let real = Cluster::new(&etcd.endpoint(), &Access::default(), Duration::from_secs(10)).unwrap();
+    let real = Cluster::open(&etcd.endpoint(), &Access::default(), Duration::from_secs(10), by()).await.unwrap();
     let seed = fastrand::u64(..);
     eprintln!("seed {seed}");
     let calm = Weather::new(seed, 1);

@@ -34,6 +34,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::time::Instant;
 use weather::Weather;
 
 /// How many histories are played, unless LOCKER_SEEDS says otherwise.
@@ -105,11 +106,12 @@ fn a_seed_always_gives_the_same_history() {
 #[tokio::test]
 async fn nor_on_a_real_etcd() {
     let etcd = RealEtcd::start();
-    let store = Cluster::new(&etcd.endpoint(), &Access::default(), Duration::from_secs(10)).unwrap();
+    let (ttl, by) = (Duration::from_secs(10), Instant::now() + Duration::from_secs(10));
+    let store = Cluster::open(&etcd.endpoint(), &Access::default(), ttl, by).await.unwrap();
     let seed = fastrand::u64(..);
     eprintln!("seed {seed}");
     let weather = Arc::new(Weather::new(seed, 4));
-    Stage::new(Arc::new(store), None, weather, Duration::from_secs(10)).play().await;
+    Stage::new(Arc::new(store), None, weather, ttl).play().await;
 }
 
 #[test]
