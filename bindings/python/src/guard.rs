@@ -35,7 +35,7 @@ impl Guard {
     }
 
     pub(crate) fn unlocking(&self) -> Result<Work<()>> {
-        let unlock = self.guard.ask(|guard| async move { guard.unlock().await })?;
+        let unlock = self.guard.begin(|guard| async move { guard.unlock().await })?;
         self.unlocked.store(true, Ordering::Relaxed);
         Ok(unlock)
     }

@@ -38,6 +38,16 @@ impl<T> Owned<T> {
         Ok(Work::new(self.runtime, ask(Arc::clone(self.get()?))))
     }
 
+    /// As [`ask`](Owned::ask), for what is done whether or not anybody goes on waiting for it: it begins now.
+    pub(crate) fn begin<A, F>(&self, begin: impl FnOnce(Arc<T>) -> F) -> Result<Work<A>>
+    where
+        A: Send + 'static,
+        F: Future<Output = locker::Result<A>> + Send + 'static,
+    {
+        let task = self.runtime.handle()?.spawn(begin(Arc::clone(&self.value)));
+        Ok(Work::joining(self.runtime, task))
+    }
+
     /// The runtime that the object lives on.
     pub(crate) fn runtime(&self) -> &'static Runtime {
         self.runtime

@@ -49,7 +49,7 @@ impl Watcher {
     }
 
     pub(crate) fn unwatching(&self) -> Result<Work<()>> {
-        let end = self.stream.ask(|stream| async move {
+        let end = self.stream.begin(|stream| async move {
             stream.lock().await.take();
             Ok(())
         })?;

@@ -91,6 +91,26 @@ def test_bad_input(run: Run) -> None:
     run(main)
 
 
+def test_an_unlock_that_is_cancelled_unlocks(run: Run) -> None:
+    async def unlock(guard: aio.Guard) -> None:
+        await guard.unlock()
+
+    async def leave(guard: aio.Guard) -> None:
+        async with guard:
+            pass
+
+    async def main(client: aio.Client) -> None:
+        for end in [unlock, leave] * 20:
+            guard = await client.lock("a")
+            task = asyncio.create_task(end(guard))
+            await asyncio.sleep(0)  # It has begun, and only that.
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            assert isinstance(await asyncio.wait_for(guard.lost(), DEADLINE), locker.CancelledError)
+
+    run(main)
+
+
 def test_cancelling_leaves_the_queue(run: Run, etcd: Etcd) -> None:
     async def main(client: aio.Client) -> None:
         async with client.lock("a"):
