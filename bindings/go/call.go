@@ -20,12 +20,16 @@ const maxCalls = 60
 // call is a call to C that waits until etcd has answered, at most limit milliseconds (0: the client's timeout).
 type call func(limit C.int64_t) error
 
-// run makes a call that waits. When ctx ends first it returns, and the call goes on behind; should it succeed then,
-// undo is run.
-func run(ctx context.Context, what string, f call, undo func()) error {
+// run makes a call that waits, for the time that is left; 0: as long as is usual. When that or ctx ends first it returns,
+// and the call goes on behind; should it succeed then, undo is run.
+func run(ctx context.Context, what string, left time.Duration, f call, undo func()) error {
+	var late <-chan time.Time
+	if left > 0 {
+		late = time.After(left)
+	}
 	done, gone := make(chan error), make(chan struct{})
 	go func() {
-		err := f(0)
+		err := f(millis(left))
 		select {
 		case done <- err:
 		case <-gone:
@@ -40,6 +44,9 @@ func run(ctx context.Context, what string, f call, undo func()) error {
 	case <-ctx.Done():
 		close(gone)
 		return interrupted(ctx, what)
+	case <-late:
+		close(gone)
+		return &Error{Code: ErrUnavailable, Message: what + ": etcd has not answered in time"}
 	}
 }
 
@@ -48,19 +55,24 @@ func (c *Client) wait(ctx context.Context, what string, f call, undo func()) err
 	if ctx.Err() != nil {
 		return interrupted(ctx, what)
 	}
-	limit := time.NewTimer(c.timeout)
-	defer limit.Stop()
-	select {
-	case c.calls <- struct{}{}:
-	case <-ctx.Done():
-		return interrupted(ctx, what)
-	case <-limit.C:
-		return &Error{Code: ErrUnavailable, Message: what + ": etcd does not answer the calls before this one"}
-	}
-	return run(ctx, what, func(limit C.int64_t) error {
+	inPlace := func(limit C.int64_t) error {
 		defer func() { <-c.calls }()
 		return f(limit)
-	}, undo)
+	}
+	select {
+	case c.calls <- struct{}{}:
+		return run(ctx, what, 0, inPlace, undo) // C keeps the time, and says best what took it
+	default:
+	}
+	by := time.Now().Add(c.timeout)
+	select {
+	case c.calls <- struct{}{}:
+		return run(ctx, what, max(time.Until(by), time.Millisecond), inPlace, undo)
+	case <-ctx.Done():
+		return interrupted(ctx, what)
+	case <-time.After(c.timeout):
+		return &Error{Code: ErrUnavailable, Message: what + ": etcd does not answer the calls before this one"}
+	}
 }
 
 // end is wait for what ends a handle. Whatever keeps it from waiting, the handle is ended.
@@ -109,11 +121,16 @@ func (a *arguments) optional(argument string, s *string) *C.char {
 }
 
 // millis is d rounded up to milliseconds.
+func millis(d time.Duration) C.int64_t {
+	return C.int64_t(math.Ceil(float64(d) / float64(time.Millisecond)))
+}
+
+// millis is d for C, which cannot be negative.
 func (a *arguments) millis(argument string, d time.Duration) C.int64_t {
 	if a.err == nil && d < 0 {
 		a.err = invalid("%s is negative: %v", argument, d)
 	}
-	return C.int64_t(math.Ceil(float64(d) / float64(time.Millisecond)))
+	return millis(d)
 }
 
 // call makes a call to C that takes these arguments, and frees them.

@@ -87,6 +87,35 @@ func TestManyUnlocksShareThreads(t *testing.T) {
 	}
 }
 
+// What a call waits for a place is part of its time limit.
+func TestWaitingForAPlaceIsLimitedToo(t *testing.T) {
+	const timeout = time.Second
+	way := newDetour(t)
+	c, err := Connect(within(t, patience), "http://"+way.Addr().String(), Prefix(ownPrefix()), Timeout(timeout))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Disconnect(t.Context()) // fails, in time
+	way.Cut()
+	for what, call := range map[string]func() error{
+		"get":   func() error { _, err := c.Get(t.Context(), "x"); return err },
+		"watch": func() error { _, err := c.Watch(t.Context(), "x"); return err },
+	} {
+		for range maxCalls {
+			c.calls <- struct{}{}
+		}
+		time.AfterFunc(timeout*3/4, func() { <-c.calls })
+		begun := time.Now()
+		err := call()
+		if took := time.Since(begun); !errors.Is(err, ErrUnavailable) || took < timeout || took > timeout*3/2 {
+			t.Errorf("%s: %v, after %v", what, err, took)
+		}
+		for range maxCalls - 1 {
+			<-c.calls
+		}
+	}
+}
+
 // When all calls that may wait for etcd do, another one fails in time, and an unlock releases all the same.
 func TestCallsAreLimited(t *testing.T) {
 	prefix := ownPrefix()

@@ -38,7 +38,7 @@ func Connect(ctx context.Context, endpoints string, options ...Option) (*Client,
 		o.timeout = defaultTimeout
 	}
 	c := &Client{timeout: o.timeout, calls: make(chan struct{}, maxCalls)}
-	err := run(ctx, "connect to "+endpoints, func(C.int64_t) error {
+	err := run(ctx, "connect to "+endpoints, 0, func(C.int64_t) error {
 		var a arguments
 		in, out := o.toC(&a), &c.handle
 		url := a.text("endpoints", endpoints)
@@ -68,7 +68,7 @@ func (o *connectOptions) toC(a *arguments) C.locker_connect_options {
 // or for the client's timeout. Whatever it returns, the client is disconnected; after an error its locks end with
 // their lease at the latest.
 func (c *Client) Disconnect(ctx context.Context) error {
-	err := run(ctx, "disconnect", c.disconnect, func() {})
+	err := run(ctx, "disconnect", 0, c.disconnect, func() {})
 	if err != nil {
 		c.abandon()
 	}
