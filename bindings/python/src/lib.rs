@@ -34,7 +34,7 @@ mod _locker {
     #[pymodule_export]
     use crate::mailbox::{Mailbox, Task};
     #[pymodule_export]
-    use crate::watcher::Watcher;
+    use crate::watcher::{Watcher, take};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

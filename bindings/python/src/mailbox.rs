@@ -154,8 +154,8 @@ impl Mailbox {
         self.post(id, guard.losing(), identity)
     }
 
-    fn next(&self, id: u64, watcher: &Watcher) -> Result<Task> {
-        self.post(id, watcher.next(), identity)
+    fn ready(&self, id: u64, watcher: &Watcher) -> Result<Task> {
+        self.post(id, watcher.ready(), identity)
     }
 
     fn unwatch(&self, id: u64, watcher: &Watcher) -> Result<Task> {

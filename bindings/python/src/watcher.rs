@@ -7,11 +7,36 @@ use crate::owned::Owned;
 use crate::scope;
 use crate::work::Work;
 use pyo3::prelude::*;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
-/// The core's watcher, gone once it has ended. One reader at a time.
-type Stream = tokio::sync::Mutex<Option<locker::Watcher>>;
+/// A watcher of the core, and the state that comes next.
+struct Stream {
+    /// Gone once it has ended. One reader at a time waits for it.
+    watcher: tokio::sync::Mutex<Option<locker::Watcher>>,
+    /// A state that has come and that no reader has taken. It is not handed to the reader that waited for it: that one may
+    /// have been interrupted or cancelled meanwhile, and the next one would be told newer states first.
+    next: Mutex<Option<locker::Result<locker::Info>>>,
+}
+
+impl Stream {
+    fn next(&self) -> MutexGuard<'_, Option<locker::Result<locker::Info>>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until there is a state to be taken, or none to come. Dropped, it loses nothing.
+    async fn ready(&self) -> bool {
+        let mut watcher = self.watcher.lock().await;
+        if self.next().is_some() {
+            return true;
+        }
+        let Some(watcher) = watcher.as_mut() else { return false };
+        let next = watcher.next().await;
+        let ready = next.is_some();
+        *self.next() = next;
+        ready
+    }
+}
 
 /// Who holds one lock: an iterator of Info, first the present holder, then each change. A free lock is an Info with
 /// token 0. It never ends by itself, but when its client disconnects.
@@ -24,33 +49,26 @@ pub(crate) struct Watcher {
     stream: Owned<Stream>,
     /// Wakes those who wait in the stream when it is to end.
     ended: CancellationToken,
-    /// A state that came in the same instant as a signal that interrupted its reader: the next reader gets it.
-    late: Mutex<Option<Info>>,
     /// Keeps the client connected while there is a watcher.
     _connection: Arc<Connection>,
 }
 
 impl Watcher {
     pub(crate) fn new(watcher: locker::Watcher, connection: Arc<Connection>) -> Self {
-        let stream = Owned::new(connection.client.runtime(), Stream::new(Some(watcher)));
-        Watcher { stream, ended: CancellationToken::new(), late: Mutex::new(None), _connection: connection }
+        let stream = Stream { watcher: tokio::sync::Mutex::new(Some(watcher)), next: Mutex::new(None) };
+        let stream = Owned::new(connection.client.runtime(), stream);
+        Watcher { stream, ended: CancellationToken::new(), _connection: connection }
     }
 
-    fn late(&self) -> std::sync::MutexGuard<'_, Option<Info>> {
-        self.late.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(crate) fn next(&self) -> Result<Work<Option<Info>>> {
+    /// Waits until there is a state to be taken; false: there will be none.
+    pub(crate) fn ready(&self) -> Result<Work<bool>> {
         let ended = self.ended.clone();
-        self.stream.ask(|stream| async move {
-            let next = next_of(&stream);
-            ended.run_until_cancelled(next).await.unwrap_or(Ok(None))
-        })
+        self.stream.ask(|stream| async move { Ok(ended.run_until_cancelled(stream.ready()).await.unwrap_or(false)) })
     }
 
     pub(crate) fn unwatching(&self) -> Result<Work<()>> {
         let end = self.stream.begin(|stream| async move {
-            stream.lock().await.take();
+            stream.watcher.lock().await.take();
             Ok(())
         })?;
         self.ended.cancel();
@@ -58,11 +76,15 @@ impl Watcher {
     }
 }
 
-async fn next_of(stream: &Stream) -> locker::Result<Option<Info>> {
-    match stream.lock().await.as_mut() {
-        Some(watcher) => watcher.next().await.map(|next| next.map(Info)).transpose(),
-        None => Ok(None),
+/// The state that has come, unless another reader has taken it.
+#[pyfunction]
+#[pyo3(signature = (watcher, /))]
+pub(crate) fn take(watcher: &Watcher) -> Result<Option<Info>> {
+    let stream = watcher.stream.get()?;
+    if watcher.ended.is_cancelled() {
+        return Ok(None);
     }
+    Ok(stream.next().take().transpose()?.map(Info))
 }
 
 #[pymethods]
@@ -77,11 +99,11 @@ impl Watcher {
     }
 
     fn __next__(&self, py: Python<'_>) -> Result<Option<Info>> {
-        let next = self.next()?;
-        let late = self.late().take_if(|_| !self.ended.is_cancelled());
-        match late {
-            Some(info) => Ok(Some(info)),
-            None => next.wait_or(py, |late| *self.late() = late),
+        loop {
+            match take(self)? {
+                None if self.ready()?.wait(py)? => {}
+                taken => return Ok(taken),
+            }
         }
     }
 

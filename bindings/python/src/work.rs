@@ -52,11 +52,6 @@ impl<T: Send + 'static> Work<T> {
 
     /// Waits for it without the GIL. If a signal handler raises meanwhile, that is the result, and the work is dropped.
     pub(crate) fn wait(self, py: Python<'_>) -> Result<T> {
-        self.wait_or(py, drop)
-    }
-
-    /// As [`wait`](Work::wait); what came in the same instant as the signal is handed to `late`.
-    pub(crate) fn wait_or(self, py: Python<'_>, late: impl FnOnce(T)) -> Result<T> {
         let runtime = self.runtime;
         let (sender, mut receiver) = sync_channel(1);
         let task = runtime.handle()?.spawn(async move {
@@ -70,9 +65,7 @@ impl<T: Send + 'static> Work<T> {
             }
             if let Err(interrupt) = py.check_signals() {
                 task.abort();
-                if let Ok(Ok(result)) = py.detach(|| receive(runtime, &mut receiver)) {
-                    late(result);
-                }
+                drop(py.detach(|| receive(runtime, &mut receiver)));
                 return Err(interrupt.into());
             }
         }

@@ -8,6 +8,7 @@ import gc
 import os
 import pickle
 import random
+import time
 import weakref
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -277,6 +278,41 @@ def test_a_reader_that_is_cancelled_with_its_result_at_hand_loses_nothing(
         assert not (await anext(watcher)).held
 
     monkeypatch.setattr(_post._Post, "_receive", receive_and_cancel)
+    run(main)
+
+
+def test_a_state_that_comes_as_its_reader_is_cancelled_goes_to_the_next(run: Run, other: locker.Client) -> None:
+    """At once, and before newer ones."""
+
+    async def main(client: aio.Client) -> None:
+        watcher = await client.watch("a")
+        assert not (await anext(watcher)).held
+        reading = asyncio.create_task(anext(watcher))
+        await asyncio.sleep(0.1)
+        reading.cancel()
+        with other.lock("a") as guard:
+            time.sleep(0.2)  # The loop stands still while the state comes.
+            others = asyncio.create_task(anext(watcher))
+            await asyncio.gather(reading, return_exceptions=True)
+            assert (await asyncio.wait_for(others, DEADLINE)).token == guard.token
+        assert not (await asyncio.wait_for(anext(watcher), DEADLINE)).held
+
+    run(main)
+
+
+def test_a_state_that_no_reader_has_taken_ends_with_the_watch(run: Run, other: locker.Client) -> None:
+    async def main(client: aio.Client) -> None:
+        watcher = await client.watch("a")
+        assert not (await anext(watcher)).held
+        reading = asyncio.create_task(anext(watcher))
+        await asyncio.sleep(0.1)
+        with other.lock("a"):
+            time.sleep(0.2)
+            reading.cancel()
+            ending = asyncio.create_task(watcher.unwatch())
+            await asyncio.gather(reading, ending, return_exceptions=True)
+            assert [info async for info in watcher] == []
+
     run(main)
 
 

@@ -6,16 +6,20 @@ from typing import Any, final
 from locker import (
     Client as Client,
     Guard as Guard,
+    Info,
     Watcher as Watcher,
     connect as connect,
 )
 
 __version__: str
 
-__all__ = ["Client", "Guard", "Mailbox", "Task", "Watcher", "__version__", "_disconnect_all", "connect"]
+__all__ = ["Client", "Guard", "Mailbox", "Task", "Watcher", "__version__", "_disconnect_all", "connect", "take"]
 
 def _disconnect_all() -> None:
     """Disconnect all clients of this process, for the exit of the interpreter."""
+
+def take(watcher: Watcher, /) -> Info | None:
+    """The state that has come, unless another reader has taken it."""
 
 @final
 class Mailbox:
@@ -40,7 +44,7 @@ class Mailbox:
     def disconnect(self, id: int, client: Client) -> Task: ...
     def unlock(self, id: int, guard: Guard) -> Task: ...
     def lost(self, id: int, guard: Guard) -> Task: ...
-    def next(self, id: int, watcher: Watcher) -> Task: ...
+    def ready(self, id: int, watcher: Watcher) -> Task: ...
     def unwatch(self, id: int, watcher: Watcher) -> Task: ...
 
 @final

@@ -11,36 +11,30 @@ from typing import Any
 from locker._locker import Mailbox, Task
 
 
-def _drop(_: object) -> None:
-    """What becomes of a result that nobody wants any more. A guard that is dropped unlocks."""
-
-
 class _Post:
     """What one event loop has asked for."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._mailbox = Mailbox()
         self._ids = itertools.count()
-        self._expected: dict[int, tuple[asyncio.Future[Any], Callable[[Any], object]]] = {}
+        self._expected: dict[int, asyncio.Future[Any]] = {}
         loop.add_reader(self._mailbox.fileno(), self._mailbox.deliver, self._receive)
 
     def _receive(self, id: int, result: Any, error: BaseException | None) -> None:
-        future, late = self._expected.pop(id)
-        if not future.done():
+        future = self._expected.pop(id)
+        if not future.done():  # Else nobody wants it any more. A guard that is dropped unlocks.
             future.set_result(result) if error is None else future.set_exception(error)
-        elif error is None:
-            late(result)
 
-    async def ask(self, begin: Callable[..., Task], late: Callable[[Any], object], *arguments: Any) -> Any:
+    async def ask(self, begin: Callable[..., Task], *arguments: Any) -> Any:
         id = next(self._ids)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         task = begin(self._mailbox, id, *arguments)
-        self._expected[id] = (future, late)
+        self._expected[id] = future
         try:
             return await future
         except asyncio.CancelledError:
-            if not future.cancelled() and future.exception() is None:
-                late(future.result())
+            if not future.cancelled():
+                future.exception()  # Or it would complain that nobody has looked at it.
             raise
         finally:
             task.cancel()  # Nobody waits for it any more. It does nothing to one that has ended.
@@ -64,7 +58,7 @@ def _post() -> _Post:
     return post
 
 
-async def ask(begin: Callable[..., Task], *arguments: Any, late: Callable[[Any], object] = _drop) -> Any:
-    """What the core answers. If the asking task is cancelled, the question is dropped; an answer that came in the same
-    instant is handed to `late`."""
-    return await _post().ask(begin, late, *arguments)
+async def ask(begin: Callable[..., Task], *arguments: Any) -> Any:
+    """What the core answers. If the asking task is cancelled, the question is dropped, and so is an answer that came in the
+    same instant."""
+    return await _post().ask(begin, *arguments)

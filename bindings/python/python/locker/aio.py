@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, TypeVar
 
 import locker
-from locker._locker import Mailbox
+from locker._locker import Mailbox, take
 from locker._post import ask
 from locker.errors import Error, LostError
 from locker.info import Info
@@ -242,28 +242,20 @@ class Watcher:
 
     def __init__(self, watcher: locker.Watcher) -> None:
         self._watcher = watcher
-        self._late: list[Info] = []
 
     async def unwatch(self) -> None:
         """End the watch; whoever iterates over it finds its end. A second call does nothing."""
-        self._late.clear()
         await ask(Mailbox.unwatch, self._watcher)
 
     def __aiter__(self) -> Watcher:
         return self
 
     async def __anext__(self) -> Info:
-        if self._late:
-            return self._late.pop(0)
-        info: Info | None = await ask(Mailbox.next, self._watcher, late=self._keep)
-        if info is None:
-            raise StopAsyncIteration
+        # What has come stays where it is until it is taken: a reader that is cancelled while it waits has taken nothing.
+        while (info := take(self._watcher)) is None:
+            if not await ask(Mailbox.ready, self._watcher):
+                raise StopAsyncIteration
         return info
-
-    def _keep(self, info: Info | None) -> None:
-        """A state that came in the same instant as the cancellation of its reader: the next reader gets it."""
-        if info is not None:
-            self._late.append(info)
 
     async def __aenter__(self) -> Watcher:
         return self
