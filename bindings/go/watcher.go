@@ -73,10 +73,13 @@ func (w *Watcher) All(ctx context.Context) iter.Seq2[Info, error] {
 	}
 }
 
-// Unwatch ends the watcher. It does not wait for etcd. Next then fails with [ErrCancelled], Unwatch with
-// [ErrBadHandle].
+// Unwatch ends the watcher. It does not wait for etcd. Next then fails with [ErrCancelled], also when there were states
+// that it had not given yet, and Unwatch with [ErrBadHandle].
 func (w *Watcher) Unwatch() error {
-	w.stop(&Error{Code: ErrCancelled, Message: fmt.Sprintf("watch %q: unwatched", w.name)})
+	w.mu.Lock()
+	w.pending = nil
+	w.end(&Error{Code: ErrCancelled, Message: fmt.Sprintf("watch %q: unwatched", w.name)})
+	w.mu.Unlock()
 	return try(func(e *C.locker_error) C.locker_code { return C.locker_unwatch(w.handle, C.LOCKER_NO_WAIT, e) })
 }
 
@@ -84,6 +87,9 @@ func (w *Watcher) Unwatch() error {
 func (w *Watcher) push(info Info) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.err != nil {
+		return
+	}
 	if len(w.pending) == maxPending {
 		w.pending = w.pending[1:]
 	}
@@ -95,6 +101,11 @@ func (w *Watcher) push(info Info) {
 func (w *Watcher) stop(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.end(err)
+}
+
+// end remembers what ended the watcher first. The caller holds mu.
+func (w *Watcher) end(err error) {
 	if w.err == nil {
 		w.err = err
 	}

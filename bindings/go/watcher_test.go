@@ -99,6 +99,23 @@ func TestUnwatchAndDisconnectEndAWatcher(t *testing.T) {
 	}
 }
 
+func TestUnwatchForgetsWhatWasNotRead(t *testing.T) {
+	c := connect(t, ownPrefix())
+	w := watched(t, c, "x")
+	if !eventually(func() bool { w.mu.Lock(); defer w.mu.Unlock(); return len(w.pending) > 0 }) {
+		t.Fatal("no state came")
+	}
+	if err := w.Unwatch(); err != nil {
+		t.Fatal(err)
+	}
+	w.push(Info{Name: "x"}) // one was under way
+	for range 2 {
+		if info, err := w.Next(within(t, patience)); !errors.Is(err, ErrCancelled) {
+			t.Error(info, err)
+		}
+	}
+}
+
 func TestASlowReaderGetsTheLatest(t *testing.T) {
 	w := &Watcher{ready: make(chan struct{}, 1)}
 	for i := range maxPending + 10 {
