@@ -55,6 +55,9 @@ func (c *Client) wait(ctx context.Context, what string, f call, undo func()) err
 	if ctx.Err() != nil {
 		return interrupted(ctx, what)
 	}
+	if c.calls == nil {
+		return f(0) // never connected: C says so
+	}
 	inPlace := func(limit C.int64_t) error {
 		defer func() { <-c.calls }()
 		return f(limit)

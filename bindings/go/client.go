@@ -27,8 +27,8 @@ func Connect(ctx context.Context, endpoints string, options ...Option) (*Client,
 	if abi := C.locker_abi(); abi != C.LOCKER_ABI {
 		return nil, invalid("liblocker has ABI %d but this program was built for ABI %d", abi, C.LOCKER_ABI)
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("connect to %s: %w", endpoints, err)
+	if ctx.Err() != nil {
+		return nil, interrupted(ctx, "connect to "+endpoints)
 	}
 	o := connectOptions{}
 	for _, option := range options {

@@ -106,13 +106,19 @@ func TestConnectEndsWithItsContext(t *testing.T) {
 	if took := time.Since(start); took > time.Second {
 		t.Errorf("took %v", took)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	// It may have been quicker than the look at ctx.
-	if c, err := Connect(ctx, endpoints); err == nil {
-		_ = c.Disconnect(t.Context())
-	} else if !errors.Is(err, context.Canceled) {
-		t.Error(err)
+}
+
+// A Client that Connect did not make.
+func TestAClientThatWasNeverConnectedSaysSo(t *testing.T) {
+	var c Client
+	_, lockErr := c.Lock(t.Context(), "x")
+	_, tryErr := c.TryLock(t.Context(), "x")
+	_, getErr := c.Get(t.Context(), "x")
+	_, watchErr := c.Watch(t.Context(), "x")
+	for _, err := range []error{lockErr, tryErr, getErr, watchErr, c.Disconnect(t.Context())} {
+		if !errors.Is(err, ErrBadHandle) {
+			t.Error(err)
+		}
 	}
 }
 

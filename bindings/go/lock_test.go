@@ -118,12 +118,13 @@ func TestEndedContextStartsNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	live := LiveHandles()
+	_, connectErr := Connect(ctx, endpoints)
 	_, lockErr := c.Lock(ctx, "x")
 	_, tryErr := c.TryLock(ctx, "x")
 	_, getErr := c.Get(ctx, "x")
 	_, watchErr := c.Watch(ctx, "x")
-	for _, err := range []error{lockErr, tryErr, getErr, watchErr} {
-		if !errors.Is(err, context.Canceled) || !errors.Is(err, ErrCancelled) {
+	for _, err := range []error{connectErr, lockErr, tryErr, getErr, watchErr} {
+		if ours := (*Error)(nil); !errors.Is(err, context.Canceled) || !errors.Is(err, ErrCancelled) || !errors.As(err, &ours) {
 			t.Error(err)
 		}
 	}
