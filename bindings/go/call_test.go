@@ -39,7 +39,7 @@ func TestWaitingCostsNoThread(t *testing.T) {
 			g, err := waiter.start(ctx, name(i), 0, nil)
 			waiting.Done()
 			if err == nil {
-				g, err = g.await(ctx)
+				g, err = g.await(ctx, 0)
 			}
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("%v, %v", g, err)

@@ -20,7 +20,8 @@
 // a goroutine and no thread, so that thousands may wait.
 //
 // A context that ends a wait gives an error that is both the context's and this package's:
-// [context.DeadlineExceeded] and [ErrTimeout], or [context.Canceled] and [ErrCancelled].
+// [context.DeadlineExceeded] and [ErrTimeout], or [context.Canceled] and [ErrCancelled]. A [Client.Lock] whose deadline
+// comes while etcd is silent fails with [ErrUnavailable] in place of [ErrTimeout]: nobody knows then who holds the lock.
 //
 // # Losing a lock
 //

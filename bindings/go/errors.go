@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code says what kind of failure an [Error] is, named for what the caller can do about it. A Code is itself an error:
@@ -84,6 +85,22 @@ func interrupted(ctx context.Context, what string) *Error {
 	}
 	cause := context.Cause(ctx)
 	return &Error{Code: code, Message: what + ": " + cause.Error(), causes: []error{ctx.Err(), cause}}
+}
+
+// addDeadline puts ctx's deadline among the causes of an error of C's, if that is why its wait ended.
+func (e *Error) addDeadline(ctx context.Context) {
+	deadline, limited := ctx.Deadline()
+	if !limited || time.Now().Before(deadline) || e.causes != nil || e.Code != ErrTimeout && e.Code != ErrUnavailable {
+		return
+	}
+	select {
+	case <-ctx.Done():
+	case <-time.After(verdict): // it need not do what it says
+	}
+	e.causes = []error{context.DeadlineExceeded}
+	if cause := context.Cause(ctx); cause != nil {
+		e.causes = append(e.causes, cause)
+	}
 }
 
 // toError copies an error of C's.

@@ -48,6 +48,9 @@ func toState(s C.locker_state) State {
 	}
 }
 
+// How long after a deadline to wait for what is about to happen then: C says why nothing is held, the context ends.
+const verdict = 200 * time.Millisecond
+
 // Guard is one acquisition of one lock. Any goroutine may use it at any time: one may lock and another unlock.
 type Guard struct {
 	client   *Client
@@ -89,31 +92,48 @@ func (g *Guard) unlocked() error {
 	return &Error{Code: ErrCancelled, Message: fmt.Sprintf("lock %q: unlocked", g.name)}
 }
 
-// await waits until the lock is held; if it is not to be, it ends the guard and says why.
-func (g *Guard) await(ctx context.Context) (*Guard, error) {
+// await waits until the lock is held; if it is not to be, it ends the guard and says why. limit is what C was given.
+func (g *Guard) await(ctx context.Context, limit C.int64_t) (*Guard, error) {
 	select {
 	case <-g.acquired:
 		return g, nil
 	case <-g.ctx.Done():
-		return nil, g.giveUp(context.Cause(g.ctx))
 	case <-ctx.Done():
-		return nil, g.giveUp(interrupted(ctx, fmt.Sprintf("lock %q", g.name)))
+		// C has the same deadline, and knows whether etcd was silent.
+		if limit > 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			select {
+			case <-g.acquired:
+				return g, nil
+			case <-g.ctx.Done():
+			case <-time.After(verdict):
+			}
+		}
 	}
+	why := (*Error)(nil)
+	if !errors.As(context.Cause(g.ctx), &why) {
+		why = interrupted(ctx, fmt.Sprintf("lock %q", g.name))
+	}
+	g.giveUp(why)
+	if limit > 0 {
+		why.addDeadline(ctx)
+	}
+	return nil, why
 }
 
 // giveUp ends a guard that is not to be held, without waiting, and adds to the reason who holds the lock.
-func (g *Guard) giveUp(reason error) error {
+func (g *Guard) giveUp(why *Error) {
 	gate <- struct{}{}
 	defer func() { <-gate }()
-	e, holder := (*Error)(nil), g.Info()
-	if errors.As(reason, &e) && (e.Code == ErrTimeout || e.causes != nil) && holder.Held() && !g.Held() {
-		e.Holder = &holder
-		if e.causes != nil { // C's errors say it already
-			e.Message += ": it is held by " + holder.who()
+	holder, cancelled := g.Info(), why.Code == ErrCancelled && why.causes != nil
+	// After a deadline to which C said nothing, what is known of a holder may be old.
+	busy := why.Code == ErrTimeout && why.causes == nil
+	if (busy || cancelled) && holder.Held() && !g.Held() {
+		why.Holder = &holder
+		if cancelled { // C's errors say it already
+			why.Message += ": it is held by " + holder.who()
 		}
 	}
 	C.locker_unlock(g.handle, C.LOCKER_NO_WAIT, nil)
-	return reason
 }
 
 // Name is the lock's.

@@ -6,19 +6,24 @@ import "C"
 import (
 	"context"
 	"fmt"
+	"time"
 )
+
+// C takes no longer waits.
+const longestWait = 100 * 365 * 24 * time.Hour
 
 // Lock acquires the lock name, first come first served, and waits for its turn until ctx ends; then it leaves the
 // queue. Two guards for one name exclude each other, also within one client. End the guard with [Guard.Unlock].
 //
 // If ctx ends the wait, the error is ctx's, and [ErrTimeout] (after a deadline) or [ErrCancelled], and an [*Error] says
-// who holds the lock:
+// who holds the lock. If etcd was silent when the deadline came, it is ctx's and [ErrUnavailable]. To hear which it was may
+// take a moment more than the deadline.
 //
 //	if busy := (*locker.Error)(nil); errors.As(err, &busy) && busy.Holder != nil {
 //		log.Printf("held by %s", busy.Holder.Value)
 //	}
 func (c *Client) Lock(ctx context.Context, name string, options ...LockOption) (*Guard, error) {
-	return c.acquire(ctx, name, 0, options)
+	return c.acquire(ctx, name, timeLeft(ctx), options)
 }
 
 // TryLock acquires the lock name if nobody holds it, else it fails with [ErrTimeout] and, in [Error].Holder, who does.
@@ -34,7 +39,16 @@ func (c *Client) acquire(ctx context.Context, name string, limit C.int64_t, opti
 	if err != nil {
 		return nil, err
 	}
-	return g.await(ctx)
+	return g.await(ctx, limit)
+}
+
+// timeLeft is how long C may wait for other holders; 0, without end, if ctx has no deadline.
+func timeLeft(ctx context.Context) C.int64_t {
+	deadline, limited := ctx.Deadline()
+	if !limited {
+		return 0
+	}
+	return millis(min(max(time.Until(deadline), time.Millisecond), longestWait))
 }
 
 // start begins an acquisition. Its guard is told of each change by a callback, so that none waits in C.

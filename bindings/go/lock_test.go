@@ -68,8 +68,11 @@ func TestDeadlineLeavesTheQueueAndNamesTheHolder(t *testing.T) {
 	holder, waiter := connect(t, prefix), connect(t, prefix)
 	g := lock(t, holder, "x", Value("node-3"), Reason("a test"))
 
-	_, err := waiter.Lock(within(t, time.Second), "x")
-	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrTimeout) {
+	hurry := errors.New("in a hurry")
+	ctx, cancel := context.WithTimeoutCause(t.Context(), time.Second, hurry)
+	defer cancel()
+	_, err := waiter.Lock(ctx, "x")
+	if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrTimeout) || !errors.Is(err, hurry) {
 		t.Fatal(err)
 	}
 	var busy *Error
@@ -85,6 +88,28 @@ func TestDeadlineLeavesTheQueueAndNamesTheHolder(t *testing.T) {
 	if !eventually(func() bool { return get(t, holder, "x").Waiters == 0 }) {
 		t.Error("still in the queue")
 	}
+}
+
+// A deadline that is near is not "at once", and one that is far is none for C.
+func TestAnyDeadlineWillDo(t *testing.T) {
+	for left, limit := range map[time.Duration]int64{-time.Hour: 1, 0: 1, time.Microsecond: 1, time.Hour: 3600_000} {
+		ctx, cancel := context.WithTimeout(t.Context(), left)
+		if got := int64(timeLeft(ctx)); got != limit {
+			t.Errorf("%d ms for %v", got, left)
+		}
+		cancel()
+	}
+	if got := timeLeft(t.Context()); got != 0 {
+		t.Errorf("%d ms without a deadline", got)
+	}
+	c := connect(t, ownPrefix())
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().AddDate(250, 0, 0))
+	defer cancel()
+	g, err := c.Lock(ctx, "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock(t, g)
 }
 
 func TestCancelLeavesTheQueue(t *testing.T) {

@@ -1,6 +1,7 @@
 package locker
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -67,6 +68,38 @@ func (d *detour) Cut() {
 	for _, conn := range d.conns {
 		conn.Close()
 	}
+}
+
+// A deadline that comes while etcd is silent says so, and not who held the lock before.
+func TestADeadlineInSilence(t *testing.T) {
+	prefix, way := ownPrefix(), newDetour(t)
+	g := lock(t, connect(t, prefix), "x")
+	c, err := Connect(within(t, patience), "http://"+way.Addr().String(), Prefix(prefix), TTL(3*time.Second), Timeout(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Disconnect(t.Context()) // fails, in time
+	next(t, watched(t, c, "x"))     // it knows the holder
+	queued := make(chan error)
+	go func() {
+		_, err := c.Lock(within(t, 3*time.Second), "x")
+		queued <- err
+	}()
+	if !eventually(func() bool { return get(t, g.client, "x").Waiters == 1 }) {
+		t.Fatal("not in the queue")
+	}
+	way.Cut()
+	_, short := c.Lock(within(t, 300*time.Millisecond), "x") // it does not come into the queue
+	long, busy := come(t, queued), (*Error)(nil)
+	for _, err := range []error{short, long} {
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &busy) || busy.Holder != nil {
+			t.Errorf("%v, held by %+v", err, busy.Holder)
+		}
+	}
+	if !errors.Is(long, ErrUnavailable) {
+		t.Error(long)
+	}
+	unlock(t, g)
 }
 
 func TestEtcdGoesAway(t *testing.T) {
