@@ -2,6 +2,7 @@
 
 use crate::info::Info;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 
 /// What the functions of this binding fail with; Python sees the exception that it stands for.
 pub(crate) enum Failure {
@@ -56,15 +57,19 @@ fn exception(py: Python<'_>, error: &locker::Error) -> PyErr {
     }
 }
 
-/// The classes are ordinary Python ones, in `errors.py`, which knows them by the name of their kind.
+/// The classes are ordinary Python ones, in `errors.py`, which knows them by the name of their kind and makes them.
+static NEW: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+
+/// Gets what makes errors. At the end of the interpreter, when objects die that still call locker, it is too late.
+pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
+    NEW.import(py, "locker.errors", "_new").map(drop)
+}
+
 fn new(py: Python<'_>, code: &str, message: String, more: Option<(&locker::Error, Option<Bound<'_, PyAny>>)>) -> PyErr {
     let detail = more.as_ref().and_then(|(error, _)| error.grpc_code());
     let loss = more.as_ref().and_then(|(error, _)| error.loss()).map(locker::Loss::name);
     let holder = more.and_then(|(_, holder)| holder);
-    let made = py
-        .import("locker.errors")
-        .and_then(|errors| errors.getattr("_new"))
-        .and_then(|new| new.call1((code, message, detail, holder, loss)));
+    let made = NEW.import(py, "locker.errors", "_new").and_then(|new| new.call1((code, message, detail, holder, loss)));
     made.map_or_else(|failed| failed, PyErr::from_value)
 }
 

@@ -8,6 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// `Info` is an ordinary Python class, in `info.py`: comparing, printing and pickling come with it.
 static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
 
+/// Gets the class. At the end of the interpreter, when objects die that still call locker, it is too late.
+pub(crate) fn prepare(py: Python<'_>) -> PyResult<()> {
+    CLASS.import(py, "locker.info", "Info").map(drop)
+}
+
 /// Who holds a lock, on its way to Python.
 #[derive(Clone)]
 pub(crate) struct Info(pub(crate) locker::Info);

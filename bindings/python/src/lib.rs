@@ -38,7 +38,10 @@ mod _locker {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
-        crate::interpreter::claim(module.py())
+        let py = module.py();
+        crate::interpreter::claim(py)?;
+        crate::error::prepare(py)?;
+        crate::info::prepare(py)
     }
 
     #[pymodule_export]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import ctypes
 import gc
 import os
@@ -419,8 +420,9 @@ def test_what_is_connected_is_not_copied(run: Run) -> None:
     async def main(client: aio.Client) -> None:
         async with client.lock("a") as guard, client.watch("a") as watcher:
             for thing in (client, guard, watcher):
-                with pytest.raises(TypeError, match="cannot pickle or copy"):
-                    pickle.dumps(thing)
+                for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
+                    with pytest.raises(TypeError, match="cannot pickle or copy"):
+                        duplicate(thing)
 
     run(main)
 

@@ -81,6 +81,28 @@ def test_objects_die_just_before_the_end(etcd: Etcd) -> None:
     assert end("    go()\n    del guard, client", etcd).err == ""
 
 
+def test_objects_that_use_locker_die_at_the_very_end(etcd: Etcd) -> None:
+    """What locker raises then is still what it always raises."""
+    source = """
+    class Late:
+        def __init__(self):
+            self.client, self.guard = client, guard
+
+        def __del__(self, Error=locker.Error, write=os.write):
+            for call in (self.guard.unlock, self.guard.check, lambda: self.client.lock("")):
+                try:
+                    call()
+                except Error as error:
+                    write(1, f"{type(error).__module__}.{type(error).__name__} ".encode())
+
+    late = Late()
+    del client, guard
+    go()
+    """
+    ended = end(source, etcd)
+    assert (ended.out.split(), ended.err) == (["locker.CancelledError"] * 2 + ["locker.InvalidError"], "")
+
+
 def test_an_error_ends_the_program(etcd: Etcd) -> None:
     ended = end("    go()\n    1 / 0", etcd)
     assert ended.code == 1 and ended.err.endswith("ZeroDivisionError: division by zero")

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Coroutine, Generator, Sequence
 from types import TracebackType
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Literal, NoReturn, Protocol, TypeVar
 
 import locker
 from locker._locker import Mailbox, take
@@ -161,6 +161,9 @@ class Client:
     def __repr__(self) -> str:
         return repr(self._client).replace("locker.", "locker.aio.", 1)
 
+    def __reduce__(self) -> NoReturn:
+        self._client.__reduce__()
+
 
 class Guard:
     """One acquisition of one lock, made by Client.lock(). At the end of `async with` it unlocks.
@@ -233,6 +236,9 @@ class Guard:
     def __repr__(self) -> str:
         return repr(self._guard).replace("locker.", "locker.aio.", 1)
 
+    def __reduce__(self) -> NoReturn:
+        self._guard.__reduce__()
+
 
 class Watcher:
     """Who holds one lock: an asynchronous iterator of Info, first the present holder, then each change.
@@ -262,3 +268,6 @@ class Watcher:
 
     async def __aexit__(self, exc_type: _Type, exc_value: BaseException | None, traceback: _Trace, /) -> None:
         await _leave(self.unwatch(), exc_value)
+
+    def __reduce__(self) -> NoReturn:
+        self._watcher.__reduce__()
