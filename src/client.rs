@@ -74,7 +74,7 @@ impl Client {
 
     /// Ends all guards and watchers of this client and its lease, and waits until etcd has confirmed it, at most for
     /// the client's timeout. If that fails ([`Unavailable`](crate::ErrorKind::Unavailable)), the locks end with their
-    /// lease. Dropping the future does not undo it. Later calls on this client or its clones fail with
+    /// lease. Once the future was polled, dropping it does not undo it. Later calls on this client or its clones fail with
     /// [`Cancelled`](crate::ErrorKind::Cancelled), but for `disconnect`, which has nothing left to do.
     pub async fn disconnect(&self) -> Result<()> {
         self.context.close().await

@@ -164,7 +164,7 @@ impl Guard {
     ///
     /// Fails with `Lost` (it was lost before), `Cancelled` (it had been unlocked or its client disconnected before) or
     /// `Unavailable` (etcd has not confirmed: the hold is over here, and the release is tried until the lease has
-    /// ended). Dropping the future does not undo it.
+    /// ended). Nothing happens before the future is polled; from then on, dropping it does not undo it.
     pub async fn unlock(&self) -> Result<()> {
         if !self.acquisition.stop() {
             return Err(self.acquisition.unlocked());
