@@ -3,9 +3,15 @@
 use crate::LOCKER;
 use crate::etcd::{Space, etcdctl};
 use locker_harness::{Ended, Process, ended};
-use rustix::process::Signal;
+use rustix::fs::OFlags;
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use std::time::SystemTime;
+use std::fs::File;
+use std::io::{PipeReader, PipeWriter, Write, pipe};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime};
 
 fn object(line: &str) -> Value {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
@@ -113,11 +119,51 @@ fn a_watch_ends_by_a_signal() {
     }
 }
 
+/// A pipe that is full, and stays so while its reader lives.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, writer) = pipe().unwrap();
+    // Opened anew: who inherits the other is not to find it non-blocking.
+    let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
+    let mut filler = File::options().write(true).custom_flags(OFlags::NONBLOCK.bits() as i32).open(path).unwrap();
+    while filler.write(&[b'.'; 4096]).is_ok() {}
+    (reader, writer)
+}
+
+#[test]
+fn a_signal_ends_what_nobody_reads() {
+    let space = Space::new();
+    for command in ["get", "watch"] {
+        let (_reader, writer) = full_pipe();
+        let mut locker = space.locker(&[command, "x"]).stdout(writer).spawn().unwrap();
+        // Long enough for it to have something to say.
+        sleep(Duration::from_millis(500));
+        assert_eq!(locker.try_wait().unwrap(), None);
+        kill_process(Pid::from_child(&locker), Signal::TERM).unwrap();
+        let end = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < end && locker.try_wait().unwrap().is_none() {
+            sleep(Duration::from_millis(10));
+        }
+        // One that does not end must not outlive this test.
+        locker.kill().unwrap();
+        assert_eq!(locker.wait().unwrap().code(), Some(143), "{command}");
+    }
+}
+
 #[test]
 fn a_watch_ends_when_nobody_reads_it() {
     let space = Space::new();
     // Nothing changes hands: that the reader goes is all there is to notice.
     let script = "\"$0\" watch x | head -n1; echo ${PIPESTATUS[0]}";
+    let ended = ended(space.command("bash", &["-c", script, LOCKER]));
+    assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("free\n141\n", ""));
+}
+
+#[test]
+fn a_watch_ends_when_nobody_reads_it_though_the_pipe_is_anothers() {
+    let space = Space::new();
+    // What may not be opened anew, as the pipe of another user; root may not either without these capabilities.
+    let script = "drop='setpriv --bounding-set=-dac_override,-dac_read_search'; [ \"$(id -u)\" = 0 ] || drop=
+                  { chmod 0 /proc/self/fd/1; exec $drop \"$0\" watch x; } | head -n1; echo ${PIPESTATUS[0]}";
     let ended = ended(space.command("bash", &["-c", script, LOCKER]));
     assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("free\n141\n", ""));
 }

@@ -10,6 +10,7 @@ use crate::signals::Signals;
 use rustix::process::Signal;
 use std::env;
 use std::ffi::{OsStr, OsString};
+use std::future::pending;
 use std::io;
 use std::process::Command;
 
@@ -25,9 +26,14 @@ pub(crate) async fn run(dev: Dev) -> Result<Code, Failure> {
 
 /// Prints the endpoint and stays until told to end.
 async fn serve(mut etcd: Etcd, mut signals: Signals) -> Result<Code, Failure> {
-    output::line(&etcd.endpoint())?;
+    let endpoint = etcd.endpoint();
+    let told = async {
+        output::line(endpoint).await?;
+        pending().await
+    };
     tokio::select! {
         ended = etcd.ended() => Err(died(&etcd, ended)),
+        unread = told => unread,
         _ = until_ended(&mut signals) => Ok(exit::OK),
     }
 }

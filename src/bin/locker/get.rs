@@ -17,6 +17,6 @@ pub(crate) async fn run(look: Look, connection: Connection) -> Result<Code, Fail
 async fn print(look: Look, connection: Connection) -> Result<Code, Failure> {
     let client = connection.open().await?;
     let info = client.get(look.name).await?;
-    output::info(&info, look.json)?;
+    output::info(&info, look.json).await?;
     Ok(exit::OK)
 }

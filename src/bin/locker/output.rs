@@ -3,29 +3,39 @@
 use crate::exit::{self, Failure};
 use crate::show;
 use locker::Info;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{FileType, fstat};
+use rustix::io::retry_on_intr;
 use rustix::process::Signal;
 use std::fmt::Display;
 use std::future::pending;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{LazyLock, mpsc};
 use std::thread;
 use std::time::Duration;
-use tokio::io::Interest;
-use tokio::net::unix::pipe;
+use tokio::task::spawn_blocking;
 
 /// Prints who holds a lock, for people or for programs.
-pub(crate) fn info(info: &Info, json: bool) -> Result<(), Failure> {
-    line(&if json { show::json(info) } else { show::line(info) })
+pub(crate) async fn info(info: &Info, json: bool) -> Result<(), Failure> {
+    line(if json { show::json(info) } else { show::line(info) }).await
 }
 
 /// Prints a line at once, also into a pipe or a file.
-pub(crate) fn line(line: &str) -> Result<(), Failure> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "{line}").and_then(|()| stdout.flush()).map_err(|error| match error.kind() {
+///
+/// A thread of its own writes it: for a reader that stalls it may take for ever, and a signal must end us meanwhile.
+pub(crate) async fn line(line: String) -> Result<(), Failure> {
+    spawn_blocking(move || write(&line)).await.map_err(io::Error::other)?.map_err(|error| match error.kind() {
         io::ErrorKind::BrokenPipe => unread(),
         _ => Failure::new(exit::INTERNAL, format!("standard output: {error}")),
     })
+}
+
+fn write(line: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    writeln!(stdout, "{line}")?;
+    stdout.flush()
 }
 
 /// Tells people something. That nobody may hear it is no failure.
@@ -70,13 +80,21 @@ static MESSAGES: LazyLock<mpsc::Sender<Message>> = LazyLock::new(|| {
 
 /// Returns when whoever read our output is gone; never if the output is no pipe.
 pub(crate) async fn abandoned() -> Failure {
-    // Opened anew: what makes it fit to be waited for must not change it for others.
-    if let Ok(stdout) = pipe::OpenOptions::new().open_sender("/proc/self/fd/1")
-        && stdout.ready(Interest::ERROR).await.is_ok()
-    {
+    // A thread waits: for the runtime the pipe would have to be non-blocking, also for others who have it.
+    if is_pipe(io::stdout()) && matches!(spawn_blocking(await_error).await, Ok(Ok(_))) {
         return unread();
     }
     pending().await
+}
+
+/// Returns when standard output has an error, which need not be asked for to be told.
+fn await_error() -> rustix::io::Result<usize> {
+    let stdout = io::stdout();
+    retry_on_intr(|| poll(&mut [PollFd::new(&stdout, PollFlags::empty())], None))
+}
+
+fn is_pipe(file: impl AsFd) -> bool {
+    fstat(file).is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Fifo)
 }
 
 /// How a program ends that writes to nobody: without a word, as by SIGPIPE.
