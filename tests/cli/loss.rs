@@ -85,14 +85,53 @@ fn the_command_is_dead_before_another_can_hold_the_lock() {
 fn the_commands_own_code_survives_an_etcd_that_is_gone_at_the_end() {
     let etcd = Etcd::start();
     let space = Space::at(&etcd.endpoint());
-    let mut process = space.start(&["run", "x", "--command-timeout", "1", "-c", "echo held; cat; exit 5"]);
+    let mut process = space.start(&["run", "x", "--command-timeout", "3", "-c", "echo held; cat; exit 5"]);
     process.line_with("held");
     etcd.stop();
     process.close_stdin();
+    let begun = Instant::now();
     let ended = process.end();
     etcd.go_on();
     assert_eq!(ended.code, 5, "{}", ended.stderr);
     assert!(ended.stderr.contains("not released"), "{}", ended.stderr);
+    // It is asked once, and not again to end the lease.
+    assert!(begun.elapsed() < Duration::from_millis(5500), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn an_etcd_that_is_gone_is_not_asked_again_after_the_wait() {
+    let etcd = Etcd::start();
+    let space = Space::at(&etcd.endpoint());
+    let holder = space.hold("x", &[]);
+    let events = space.events("x");
+    let begun = Instant::now();
+    let waiter = space.start(&["run", "x", "--wait", "6", "--command-timeout", "4", "true"]);
+    events.entered();
+    etcd.stop();
+    let ended = waiter.end();
+    etcd.go_on();
+    assert_eq!(ended.code, 69, "{}", ended.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    drop(holder);
+}
+
+#[test]
+fn an_etcd_that_was_wiped_is_told_as_what_it_is() {
+    let mut etcd = Etcd::start();
+    let space = Space::at(&etcd.endpoint());
+    let holder = space.hold("x", &[]);
+    let events = space.events("x");
+    let waiter = space.start(&["run", "x", "true"]);
+    events.entered();
+    let watch = space.start(&["watch", "x"]);
+    watch.line_with("1 waiting");
+    drop(events);
+    etcd.wipe();
+    for (process, code) in [(holder, 76), (waiter, 69), (watch, 69)] {
+        let ended = process.end();
+        assert_eq!(ended.code, code, "{}", ended.stderr);
+        assert!(ended.stderr.contains("locker: "), "{}", ended.stderr);
+    }
 }
 
 #[test]

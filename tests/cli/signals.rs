@@ -1,8 +1,9 @@
 //! Signals to `locker run`: passed on while the command runs, the end of the wait before.
 
 use crate::etcd::Space;
-use locker_harness::Process;
+use locker_harness::{Process, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
+use std::path::Path;
 
 const PASSED_ON: [(Signal, &str, i32); 6] = [
     (Signal::INT, "INT", 130),
@@ -87,6 +88,25 @@ fn a_signal_while_waiting_leaves_the_queue() {
 fn lease_of(key: &str) -> String {
     let place = key.rsplit('/').next().unwrap();
     format!("{:0>16}", place.split('-').next().unwrap())
+}
+
+#[test]
+fn what_outlives_a_stopped_command_hears_signals_and_two_are_enough_to_end_it() {
+    let space = Space::new();
+    let script = "(trap 'echo heard' USR1; trap '' TERM INT; echo ready; while :; do sleep 0.05; done) &
+                  trap 'exit 3' TERM; echo $$; while :; do wait; done";
+    let process = space.start(&["run", "x", "--kill-after", "10m", "-c", script]);
+    let (one, other) = (process.line(), process.line());
+    let command = if one == "ready" { other } else { one };
+    space.etcdctl(&["del", &space.queue("x")[0]]);
+    wait_until("the command is reaped", || !Path::new(&format!("/proc/{command}")).exists());
+    process.signal(Signal::USR1);
+    process.line_with("heard");
+    process.signal(Signal::TERM);
+    assert!(process.is_silent());
+    process.signal(Signal::INT);
+    // The loss is not hidden by the signals.
+    assert_eq!(process.end().code, 76);
 }
 
 #[test]

@@ -11,7 +11,7 @@ pub(crate) type Code = u8;
 pub(crate) const OK: Code = 0;
 /// The command line is wrong. clap says it with the same number.
 pub(crate) const USAGE: Code = 2;
-/// etcd cannot be reached or started.
+/// etcd cannot be reached or started, or has lost its data.
 pub(crate) const UNAVAILABLE: Code = 69;
 /// A bug in locker.
 pub(crate) const INTERNAL: Code = 70;
@@ -44,16 +44,18 @@ pub(crate) fn of(status: ExitStatus) -> Code {
 pub(crate) struct Failure {
     pub(crate) code: Code,
     pub(crate) message: Option<String>,
+    /// It is that etcd did not answer in time.
+    pub(crate) silence: bool,
 }
 
 impl Failure {
     pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Failure { code, message: Some(message.into()) }
+        Failure { code, message: Some(message.into()), silence: false }
     }
 
     /// One that needs no words.
     pub(crate) fn quiet(code: Code) -> Self {
-        Failure { code, message: None }
+        Failure { code, message: None, silence: false }
     }
 }
 
@@ -62,12 +64,13 @@ impl From<locker::Error> for Failure {
         let code = match error.kind() {
             ErrorKind::Timeout => BUSY,
             ErrorKind::Lost => LOST,
-            ErrorKind::Unavailable => UNAVAILABLE,
+            // The command ends no client by itself: etcd was wiped, or restored from a backup.
+            ErrorKind::Unavailable | ErrorKind::Cancelled => UNAVAILABLE,
             ErrorKind::Denied => DENIED,
             ErrorKind::Invalid => USAGE,
             _ => INTERNAL,
         };
-        Failure::new(code, error.to_string())
+        Failure { silence: error.kind() == ErrorKind::Unavailable, ..Failure::new(code, error.to_string()) }
     }
 }
 

@@ -65,7 +65,7 @@ impl<'a> Hold<'a> {
         let group = self.job.group();
         let finished = self.job.reap()?;
         if let Some(stop) = stop {
-            clear(group, stop.kill_at).await;
+            clear(group, stop.kill_at, signals).await;
         }
         Ok((finished, stop.is_some()))
     }
@@ -144,14 +144,26 @@ async fn due(stop: Option<Stop>) {
     }
 }
 
-/// Sees to it that nobody of a group is left that we have stopped, at the latest at `kill_at`.
-async fn clear(group: Pid, kill_at: Instant) {
+/// Sees to it that nobody of a group is left that we have stopped, at the latest at `kill_at`. Signals are passed on to
+/// it; who asks twice for an end does not want to wait for that.
+async fn clear(group: Pid, kill_at: Instant, signals: &mut Signals) {
+    let mut requests = 0;
     while test_kill_process_group(group).is_ok() {
-        if Instant::now() >= kill_at {
+        if requests > 1 || Instant::now() >= kill_at {
             // It can only fail because nobody is left.
             let _ = kill_process_group(group, Signal::KILL);
             return;
         }
-        sleep(POLL).await;
+        tokio::select! {
+            () = sleep(POLL) => {}
+            signal = signals.next() => {
+                requests += u32::from(asks_for_an_end(signal));
+                let _ = kill_process_group(group, signal);
+            }
+        }
     }
+}
+
+fn asks_for_an_end(signal: Signal) -> bool {
+    matches!(signal, Signal::INT | Signal::TERM | Signal::HUP | Signal::QUIT)
 }

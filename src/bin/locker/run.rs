@@ -24,6 +24,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const SECRET: [&str; 2] = ["LOCKER_PASSWORD", "ETCDCTL_PASSWORD"];
 const HALF_SECRET: [&str; 2] = ["LOCKER_USER", "ETCDCTL_USER"];
 
+/// How a command has ended that ran under the lock.
+struct Ended {
+    code: Code,
+    finished: Finished,
+    /// etcd did not answer in time when the lock was to be released, and is not asked again.
+    silence: bool,
+}
+
 pub(crate) async fn run(run: Run, connection: Connection) -> Result<Code, Failure> {
     let mut signals = Signals::listen()?;
     let client = tokio::select! {
@@ -38,15 +46,26 @@ pub(crate) async fn run(run: Run, connection: Connection) -> Result<Code, Failur
         Ok(guard) => under(&guard, &run, &mut signals).await,
         Err(failure) => Err(failure),
     };
-    // Leaves the queue, ends the lease. What etcd does not confirm now ends with the lease.
-    tokio::select! {
-        _ = client.disconnect() => {}
-        // Asked twice to end: not even for that.
-        signal = signals.next() => return Ok(exit::by_signal(signal.as_raw())),
+    let silent = outcome.as_ref().map_or_else(|failure| failure.silence, |ended| ended.silence);
+    let cut_short = if silent { None } else { disconnect(&client, &mut signals).await };
+    let Ended { code, finished, .. } = outcome?;
+    match cut_short {
+        // That the lock was lost is not to be hidden by this.
+        Some(signal) if code != exit::LOST => Ok(exit::by_signal(signal.as_raw())),
+        _ => {
+            finished.echo();
+            Ok(code)
+        }
     }
-    let (code, finished) = outcome?;
-    finished.echo();
-    Ok(code)
+}
+
+/// Leaves the queue, ends the lease. What etcd does not confirm now ends with the lease.
+async fn disconnect(client: &Client, signals: &mut Signals) -> Option<Signal> {
+    tokio::select! {
+        _ = client.disconnect() => None,
+        // Asked twice to end: not even for that.
+        signal = signals.next() => Some(signal),
+    }
 }
 
 /// Connects in the command's name: that is what others want to read.
@@ -102,18 +121,18 @@ async fn wait(client: &Client, lock: Lock, name: &str) -> locker::Result<Guard> 
 }
 
 /// Runs the command while the lock is held, then releases it.
-async fn under(guard: &Guard, run: &Run, signals: &mut Signals) -> Result<(Code, Finished), Failure> {
+async fn under(guard: &Guard, run: &Run, signals: &mut Signals) -> Result<Ended, Failure> {
     signals.add_stop()?;
     let guardian = Guardian::start().await?;
     guard.check()?;
     let job = Job::spawn(prepare(guard, run))?;
     let (finished, stopped) = Hold::new(job, guardian, guard, run.kill_after).until_ended(signals).await?;
     if stopped {
-        return Ok((exit::LOST, finished));
+        return Ok(Ended { code: exit::LOST, finished, silence: false });
     }
     let code = exit::of(finished.status);
     match release(guard, signals).await? {
-        Ok(()) => Ok((code, finished)),
+        Ok(()) => Ok(Ended { code, finished, silence: false }),
         Err(error) if error.kind() == ErrorKind::Lost => {
             let what = format!("{}: the lock was lost before the command ended with {code}: {error}", run.name);
             Err(Failure::new(exit::LOST, what))
@@ -121,7 +140,7 @@ async fn under(guard: &Guard, run: &Run, signals: &mut Signals) -> Result<(Code,
         // The command's own code says more than that the lock lives on until its lease ends.
         Err(error) => {
             output::say(format_args!("{}: not released, it ends with its lease: {error}", run.name));
-            Ok((code, finished))
+            Ok(Ended { code, finished, silence: error.kind() == ErrorKind::Unavailable })
         }
     }
 }
