@@ -48,11 +48,15 @@ pub(crate) enum Command {
 /// environment, and etcdctl's ETCD_LOCK_KEY and ETCD_LOCK_REV.
 ///
 /// CMD runs in a process group of its own. INT, TERM, HUP, QUIT, USR1 and USR2 are passed on to that group; while
-/// waiting each of them leaves the queue and ends with 128 + n. When the lock is at risk or lost, the group is stopped.
-/// CMD and its group are killed when this process is, or stands still until the lock runs out.
+/// waiting each of them leaves the queue and ends with 128 + n. When the lock is at risk or lost, the group is stopped;
+/// of what is left of it when CMD has ended, the second of INT, TERM, HUP and QUIT makes an end. CMD and its group are
+/// killed when this process is, or stands still until the lock runs out.
 ///
-/// Exit codes of its own: 2 wrong usage, 69 etcd cannot be reached, 70 a bug, 75 busy, 76 the lock was lost while CMD
-/// ran, 77 refused by etcd.
+/// What leaves the group (by setsid, by timeout, by the job control of an interactive shell) is out of reach: it goes on
+/// without the lock.
+///
+/// Exit codes of its own: 2 wrong usage, 69 etcd cannot be reached or was wiped, 70 a bug, 75 busy, 76 the lock was lost
+/// while CMD ran, 77 refused by etcd.
 #[derive(Args, Debug)]
 #[command(override_usage = "locker run [OPTIONS] NAME [--] CMD...\n       locker run [OPTIONS] NAME -c STRING")]
 pub(crate) struct Run {
