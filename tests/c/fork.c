@@ -1,6 +1,8 @@
 /* A child of fork has no threads of the library: every call says so at once, and the parent does not notice. */
 #include "test.h"
 
+#include <sched.h>
+#include <signal.h>
 #include <sys/mman.h>
 
 /* The child lacks the threads that own what would be found leaked there. */
@@ -203,6 +205,61 @@ static void child_of_an_untimely_shutdown_is_told(void) {
   CHECK(threads(NULL) == 1);
 }
 
+/* An alarm that nobody handles does nothing to a process 1. */
+static void too_late(int signal) {
+  (void)signal;
+  _exit(1);
+}
+
+/* A process 1, whose child is a process 1, too: the process ids alone do not tell them apart. */
+static void in_a_namespace(void) {
+  CHECK(getpid() == 1);
+  client = connected();
+  guard = locked(client, "namespace");
+  OK(locker_watch(client, "namespace", NULL, &watcher, &error));
+  CHECK(unshare(CLONE_NEWPID) == 0);
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (!child) {
+    signal(SIGALRM, too_late);
+    alarm(20);
+    CHECK(getpid() == 1);
+    in_the_child();
+    exit(0);
+  }
+  succeeds(child);
+  CHECK(locker_guard_state(guard) == LOCKER_HELD);
+  OK(locker_unlock(guard, 0, &error));
+  leave(client);
+}
+
+enum { NOT_PERMITTED = 77 };
+
+/* In children, since a namespace is for those to come. */
+static void process_1_is_told_from_its_child(void) {
+  pid_t outside = fork();
+  CHECK(outside >= 0);
+  if (!outside) {
+    if (unshare(CLONE_NEWPID) && unshare(CLONE_NEWUSER | CLONE_NEWPID)) exit(NOT_PERMITTED);
+    pid_t first = fork();
+    CHECK(first >= 0);
+    if (!first) {
+      in_a_namespace();
+      exit(0);
+    }
+    succeeds(first);
+    exit(0);
+  }
+  int status;
+  CHECK(waitpid(outside, &status, 0) == outside && WIFEXITED(status));
+  if (WEXITSTATUS(status) == NOT_PERMITTED) {
+    puts("SKIPPED: fork: a process 1 whose child is one: a new PID namespace is not permitted here");
+    fflush(stdout); /* else children would say it again */
+  } else {
+    CHECK(WEXITSTATUS(status) == 0);
+  }
+}
+
 static void child_uses_its_own(void) {
   pid_t child = fork();
   CHECK(child >= 0);
@@ -219,6 +276,7 @@ static void child_uses_its_own(void) {
 int main(void) {
   prefix();
   child_uses_its_own(); /* before the first connect */
+  process_1_is_told_from_its_child();
   client = connected();
   guard = locked(client, "parent");
   OK(locker_watch(client, "parent", NULL, &watcher, &error));

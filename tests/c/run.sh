@@ -56,7 +56,7 @@ run() {
   if [ "$code" -eq 0 ]; then
     passed=$((passed + 1))
     echo "ok    $name ($label, $(($(date +%s) - begin)) s)"
-    sed -n 's/^row /      &/p' "$out/output.txt"
+    sed -n -e 's/^row /      &/p' -e '/^SKIPPED: /p' "$out/output.txt"
   else
     failed=$((failed + 1))
     sed 's/^/      /' "$out/output.txt"
