@@ -310,8 +310,9 @@ const char *locker_code_name(int32_t code);
 // How many handles are open. A test that ends with more than 0 has leaked.
 size_t locker_live_handles(void);
 
-// Connects to an etcd cluster. `endpoints` is a comma-separated list of URLs. If none of them answers
-// within options->timeout_ms: LOCKER_UNAVAILABLE. End the client with locker_disconnect.
+// Connects to an etcd cluster. `endpoints` is a comma-separated list of URLs, each with a port. If none of
+// them answers within options->timeout_ms: LOCKER_UNAVAILABLE, with the one that was asked last in the
+// message. End the client with locker_disconnect.
 locker_code locker_connect(const char *endpoints,
                            const struct locker_connect_options *options,
                            struct locker_client *out,

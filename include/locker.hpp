@@ -303,7 +303,7 @@ private:
 /// its timeout: the process may be about to end, and what was not sent by then never is.
 class client {
 public:
-  /// Connects. `endpoints` is a comma-separated list of URLs.
+  /// Connects. `endpoints` is a comma-separated list of URLs, each with a port.
   explicit client(const std::string &endpoints, const connect_options &options = {})
       : handle_(connect(endpoints, options)) {}
 

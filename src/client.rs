@@ -29,10 +29,11 @@ pub struct Client {
 
 impl Client {
     /// Connects to the cluster at `endpoints`, a comma-separated list of URLs such as `http://127.0.0.1:2379`.
+    /// Each names a port; without a scheme it is http, or https if TLS files are given.
     ///
     /// Awaiting the result succeeds once one endpoint has answered. Fails with `Invalid` (an endpoint or option is
-    /// wrong), `Unavailable` (no endpoint answered within [`timeout`](Connect::timeout); the message names them) or
-    /// `Denied`.
+    /// wrong), `Unavailable` (no endpoint answered within [`timeout`](Connect::timeout); the message names the one that was
+    /// asked last) or `Denied`.
     pub fn connect(endpoints: impl Into<String>) -> Connect {
         Connect {
             endpoints: endpoints.into(),
@@ -177,7 +178,8 @@ impl Connect {
         let by = Instant::now() + self.timeout;
         let cluster = Cluster::open(&self.endpoints, &self.access, ttl, by).await?;
         // Whoever may not read under the prefix is told now and not at the first lock.
-        cluster.range(Range::key(keys.probe()), by).await.map_err(Fault::into_error)?;
+        let probe = cluster.range(Range::key(keys.probe()), by).await;
+        probe.map_err(Fault::into_error).map_err(with_hint)?;
         tokio::spawn(cluster.clone().watch_out(Instant::now() + self.timeout));
         let me = Identity::of_this_process(self.program);
         let context = Context::new(Arc::new(cluster), Arc::new(MachineClock), keys, ttl, self.timeout, me);
@@ -204,10 +206,47 @@ impl fmt::Debug for Connect {
     }
 }
 
+/// Asks whether it is a matter of TLS where a first connection broke as it then does: who knows etcd to work sees what is
+/// wrong, and who knows nothing of TLS would not.
+fn with_hint(error: Error) -> Error {
+    let text = error.to_string();
+    match text.contains("https://") {
+        false if text.contains("broken pipe") => {
+            error.hinted("does it speak TLS? Its address then begins with https://")
+        }
+        true if text.contains("tls handshake eof") => {
+            error.hinted("does it speak no TLS? Its address then begins with http://")
+        }
+        _ => error,
+    }
+}
+
 fn check_time(argument: &str, time: Duration, least: Duration) -> Result<()> {
     match time {
         _ if time < least => Err(Error::invalid(format!("{argument} is too short: {time:?} of at least {least:?}"))),
         _ if time > ABSURD => Err(Error::invalid(format!("{argument} is too long: {time:?} of at most a year"))),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_connection_that_breaks_as_between_tls_and_none_is_asked_about() {
+        let broken = "transport error: connection error: stream closed because of a broken pipe";
+        for (message, hint) in [
+            (format!("at http://x:1: {broken}"), " (does it speak TLS? Its address then begins with https://)"),
+            (format!("at https://x:1: {broken}"), ""),
+            (
+                "at https://x:1: tls handshake eof".into(),
+                " (does it speak no TLS? Its address then begins with http://)",
+            ),
+            ("at http://x:1: no answer in time".into(), ""),
+        ] {
+            let told = with_hint(Error::new(ErrorKind::Unavailable, &*message)).to_string();
+            assert_eq!(told, message + hint);
+        }
     }
 }

@@ -128,6 +128,12 @@ impl Error {
         self
     }
 
+    /// The same, with a hint behind its message.
+    pub(crate) fn hinted(mut self, hint: &str) -> Self {
+        self.0.message = format!("{} ({hint})", self.0.message);
+        self
+    }
+
     pub(crate) fn with_grpc_code(mut self, code: i32) -> Self {
         self.0.grpc_code = Some(code);
         self

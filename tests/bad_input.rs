@@ -32,6 +32,10 @@ async fn arguments_of_connect() {
         (Client::connect("http://x:65536"), "endpoints: http://x:65536: its port is not a number up to 65535"),
         (Client::connect("[::1]:99999"), "its port is not a number up to 65535"),
         (Client::connect("https://;"), "endpoints: https://;: "),
+        (Client::connect("127.0.0.1"), "endpoints: http://127.0.0.1: it names no port; that of etcd is usually 2379"),
+        (Client::connect("http://x:1,https://[::1]/"), "endpoints: https://[::1]/: it names no port"),
+        // A scheme is one in any letters.
+        (Client::connect("HttpS://x"), "endpoints: https://x: it names no port"),
         (good().ttl(Duration::from_millis(1999)), "ttl is too short: 1.999s of at least 2s"),
         (good().ttl(Duration::MAX), "ttl is too long"),
         (good().timeout(Duration::ZERO), "timeout is too short"),
@@ -97,6 +101,33 @@ async fn a_file_is_read_once_for_all_endpoints() {
     let connect = Client::connect("https://127.0.0.1:1,https://127.0.0.1:2").ca_file(pipe(dir.path(), Some(CA)));
     let connect = connect.timeout(Duration::from_secs(1));
     refused(connect, ErrorKind::Unavailable, "etcd is unavailable at https://127.0.0.1:").await;
+}
+
+/// A certificate of nobody.
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----
+MIIBLjCB4aADAgECAhR4leU71bzauazSHQLwnmNV5WqSrTAFBgMrZXAwDDEKMAgG
+A1UEAwwBeDAgFw0yNjExMjExNDU2MTlaGA8yMTI2MTAyODE0NTYxOVowDDEKMAgG
+A1UEAwwBeDAqMAUGAytlcAMhAJ3WEJBgcYoPm7j9FhpcKNbsax23DBhZzkVpn4Ed
+WC4Uo1MwUTAdBgNVHQ4EFgQURanKBgmMjKd9eDgzQs5uI+L/yEkwHwYDVR0jBBgw
+FoAURanKBgmMjKd9eDgzQs5uI+L/yEkwDwYDVR0TAQH/BAUwAwEB/zAFBgMrZXAD
+QQDf8PrXgHKVTX0+d6EM1b5dD/QNgX4aAW4JLywTHysjro+ceO0bHRW9FO2dl3ZQ
+6WjZ8FEAsTGkOg6b7gbqCfQB
+-----END CERTIFICATE-----
+";
+/// The key of another.
+const KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEILXFQq4B+wluiKrN80k/fza+KwdOby92AvTkUB7uDH2t
+-----END PRIVATE KEY-----
+";
+
+#[tokio::test]
+async fn a_certificate_and_a_key_that_do_not_match_are_told() {
+    let files = tempfile::tempdir().unwrap();
+    let [cert, key] = ["cert", "key"].map(|name| files.path().join(name));
+    std::fs::write(&cert, CERTIFICATE).unwrap();
+    std::fs::write(&key, KEY).unwrap();
+    let connect = Client::connect("https://127.0.0.1:1").cert_file(cert).key_file(key);
+    refused(connect, ErrorKind::Invalid, "is of no use: keys may not be consistent").await;
 }
 
 #[tokio::test]

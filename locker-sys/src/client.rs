@@ -19,8 +19,9 @@ use std::time::Instant;
 
 pub(crate) static CLIENTS: Table<Client> = Table::new("client");
 
-/// Connects to an etcd cluster. `endpoints` is a comma-separated list of URLs. If none of them answers
-/// within options->timeout_ms: LOCKER_UNAVAILABLE. End the client with locker_disconnect.
+/// Connects to an etcd cluster. `endpoints` is a comma-separated list of URLs, each with a port. If none of
+/// them answers within options->timeout_ms: LOCKER_UNAVAILABLE, with the one that was asked last in the
+/// message. End the client with locker_disconnect.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn locker_connect(
     endpoints: *const c_char,

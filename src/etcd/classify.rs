@@ -127,6 +127,11 @@ fn describe(status: &Status) -> String {
     parts.join(": ")
 }
 
+/// What lies at the bottom of an error: those above only say that something failed.
+pub(super) fn root(error: &dyn StdError) -> String {
+    error.source().map_or_else(|| error.to_string(), root)
+}
+
 fn chain(error: &(dyn StdError + 'static)) -> String {
     std::iter::successors(Some(error), |error| (*error).source()).map(|error| format!("{error}; ")).collect()
 }

@@ -67,11 +67,13 @@ impl Endpoint {
     /// Fails with `Invalid` if the address is of no use.
     fn new(url: &str, access: &Access) -> Result<Self> {
         let files = access.has_files();
-        let url = match url {
-            _ if url.starts_with("http://") || url.starts_with("https://") => url.to_string(),
-            _ if url.contains("://") => return Err(invalid(url, "its scheme is neither http nor https")),
-            _ if files => format!("https://{url}"),
-            _ => format!("http://{url}"),
+        let url = match url.split_once("://") {
+            Some((scheme, rest)) if ["http", "https"].contains(&&*scheme.to_ascii_lowercase()) => {
+                format!("{}://{rest}", scheme.to_ascii_lowercase())
+            }
+            Some(_) => return Err(invalid(url, "its scheme is neither http nor https")),
+            None if files => format!("https://{url}"),
+            None => format!("http://{url}"),
         };
         if url.contains('@') {
             // Not said which: it may hold a password.
@@ -87,6 +89,10 @@ impl Endpoint {
         let port = address.uri().authority().and_then(|authority| authority.as_str().rsplit_once(':'));
         if port.is_some_and(|(_, port)| !port.ends_with(']')) && address.uri().port_u16().is_none() {
             return Err(invalid(&url, "its port is not a number up to 65535"));
+        }
+        if address.uri().port_u16().is_none() {
+            // The web's, 80 or 443, is hardly ever meant.
+            return Err(invalid(&url, "it names no port; that of etcd is usually 2379"));
         }
         let address = address
             .connect_timeout(CONNECT)

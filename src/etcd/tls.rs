@@ -1,5 +1,6 @@
 //! TLS: whom we trust, and who we are, as files say.
 
+use super::classify::root;
 use super::endpoint::Endpoint;
 use crate::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
@@ -63,8 +64,8 @@ pub(crate) fn secure_now(mut endpoints: Vec<Endpoint>, access: &Access) -> Resul
     let config = config(access)?;
     for endpoint in endpoints.iter_mut().filter(|endpoint| endpoint.is_secure()) {
         endpoint.secure(&config).map_err(|error| match access.named_files() {
-            Some(files) => Error::invalid(format!("{files} is of no use: {error}")).with_source(error),
-            None => Error::invalid(format!("endpoints: {}: {error}", endpoint.url)),
+            Some(files) => Error::invalid(format!("{files} is of no use: {}", root(&error))).with_source(error),
+            None => Error::invalid(format!("endpoints: {}: {}", endpoint.url, root(&error))),
         })?;
     }
     Ok(endpoints)

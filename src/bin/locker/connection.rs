@@ -15,7 +15,7 @@ const DEFAULT_ENDPOINTS: &str = "http://127.0.0.1:2379";
 #[derive(Args, Debug, Default, PartialEq)]
 #[command(next_help_heading = "How to reach etcd")]
 pub(crate) struct Connection {
-    /// Comma-separated URLs of the cluster [env: LOCKER_ENDPOINTS, ETCDCTL_ENDPOINTS] [default: http://127.0.0.1:2379]
+    /// Comma-separated URLs of the cluster, with ports [env: LOCKER_ENDPOINTS, ETCDCTL_ENDPOINTS] [default: http://127.0.0.1:2379]
     #[arg(long, global = true, value_name = "URLS")]
     endpoints: Option<String>,
     /// Put before every key; empty to share names with `etcdctl lock` [env: LOCKER_PREFIX] [default: /locker/]
