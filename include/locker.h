@@ -31,7 +31,9 @@
  *            limit, and nothing else: the lease is kept alive. It must not throw. A child process that
  *            it starts inherits the blocked signals. In a callback a call that would wait gives LOCKER_BAD_CONTEXT:
  *            locker_connect, locker_lock, locker_get and locker_watch always would, the others do not
- *            with LOCKER_NO_WAIT.
+ *            with LOCKER_NO_WAIT. That none runs or comes any more is said only by LOCKER_OK of a
+ *            locker_unlock, locker_unwatch or locker_disconnect that waited: after any other code, and
+ *            after LOCKER_NO_WAIT, user_data has to live until free_user_data.
  * FORK       A child has no threads of the library: there, all calls give LOCKER_BAD_CONTEXT. Fork
  *            before the first locker_connect, or after a locker_shutdown that waited and was in time,
  *            and the child has its own.
@@ -215,7 +217,8 @@ typedef struct locker_info {
   int64_t token;
   // When the holder asked for the lock, by its own clock, in milliseconds since 1970; 0: not known.
   int64_t since_ms;
-  // For how long the holder's lease lasts if it is not kept alive from now on; -1: not known, or no lease.
+  // For how long the holder's lease lasts if it is not kept alive from now on; -1: not known. Not told by
+  // this release: always -1.
   int64_t lease_left_ms;
   // Zero, for what is to come.
   int64_t reserved[5];
@@ -320,8 +323,9 @@ locker_code locker_connect(const char *endpoints,
 
 // Ends a client, its guards and its watchers, whose handles are spent too, and waits for etcd to confirm
 // and for callbacks that are running. LOCKER_UNAVAILABLE says that etcd has not confirmed: the locks end
-// with their lease. LOCKER_TIMEOUT says that a callback is still running. The client's handle is spent
-// in either case, but not by LOCKER_INVALID and LOCKER_BAD_CONTEXT, which did nothing.
+// with their lease. LOCKER_TIMEOUT says that a callback is still running; with another code than LOCKER_OK
+// it is not known whether one runs or comes: user_data has to live until free_user_data. The client's handle
+// is spent in any case, but not by LOCKER_INVALID and LOCKER_BAD_CONTEXT, which did nothing.
 locker_code locker_disconnect(struct locker_client client,
                               int64_t timeout_ms,
                               struct locker_error *error);
@@ -359,8 +363,9 @@ locker_code locker_wait(struct locker_guard guard, int64_t timeout_ms, struct lo
 // Ends a guard whatever its state: takes it out of the queue, or releases the lock, and waits for etcd to
 // confirm and for its last on_change: hold no mutex that on_change takes. LOCKER_LOST says the lock was lost
 // before. LOCKER_UNAVAILABLE says that etcd has not confirmed: the release is tried until the lease has ended.
-// LOCKER_TIMEOUT says that on_change is still running. The handle is spent in any case, but not by
-// LOCKER_INVALID and LOCKER_BAD_CONTEXT, which did nothing.
+// LOCKER_TIMEOUT says that on_change is still running; with another code than LOCKER_OK it is not known
+// whether it runs or comes: user_data has to live until free_user_data. The handle is spent in any case, but
+// not by LOCKER_INVALID and LOCKER_BAD_CONTEXT, which did nothing.
 locker_code locker_unlock(struct locker_guard guard,
                           int64_t timeout_ms,
                           struct locker_error *error);
@@ -395,9 +400,10 @@ locker_code locker_watch_next(struct locker_watcher watcher,
                               struct locker_info *out,
                               struct locker_error *error);
 
-// Ends a watcher and waits for its running callback. After this no callback runs; called from a callback
-// of its own client it does not wait, and no further one runs. LOCKER_TIMEOUT says that the callback is
-// still running; it is the last. The handle is spent, but not by LOCKER_INVALID and LOCKER_BAD_CONTEXT.
+// Ends a watcher and waits for its running callback. After LOCKER_OK no callback runs, but after
+// LOCKER_NO_WAIT one may; called from a callback of its own client it does not wait, and no further one
+// runs. LOCKER_TIMEOUT says that the callback is still running; it is the last. The handle is spent, but
+// not by LOCKER_INVALID and LOCKER_BAD_CONTEXT.
 locker_code locker_unwatch(struct locker_watcher watcher,
                            int64_t timeout_ms,
                            struct locker_error *error);

@@ -18,6 +18,9 @@
 //            out: for ever where one waits for other holders, the client's timeout where one waits for etcd.
 // CALLBACKS  Run on a thread of the library, one at a time for each client. In them a call that would wait
 //            throws LOCKER_BAD_CONTEXT. An exception that leaves one ends the program (std::terminate).
+//            That none runs or comes any more is known when guard::unlock, watcher::unwatch or
+//            client::disconnect has waited and has not thrown. Else, and after a guard went without unlock,
+//            one may: what they refer to must outlive them, or belong to them (a std::shared_ptr).
 
 #ifndef LOCKER_HPP
 #define LOCKER_HPP
@@ -127,7 +130,8 @@ struct info {
   std::string program{};
   std::optional<std::chrono::system_clock::time_point> since{}; ///< when it was asked for, by the holder's clock
   std::uint32_t waiters = 0;                                    ///< how many wait behind the holder
-  std::optional<milliseconds> lease_left{}; ///< how long the holder's lease lasts if not kept alive from now on
+  /// How long the holder's lease lasts if it is not kept alive from now on. Not told by this release: always nothing.
+  std::optional<milliseconds> lease_left{};
 
   bool held() const noexcept { return token != 0; }
 };
@@ -279,7 +283,7 @@ private:
 };
 
 /// A subscription to who holds one lock: first the present holder, then each change. When it goes it waits for its
-/// running callback, at most for the client's timeout; after that none runs.
+/// running callback, at most for the client's timeout; after that none begins.
 class watcher {
 public:
   /// The next state, or nothing if there is none within `timeout`. For a watcher without callbacks.

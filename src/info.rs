@@ -29,8 +29,8 @@ pub struct Info {
     pub since: Option<SystemTime>,
     /// How many wait behind the holder.
     pub waiters: u32,
-    /// How long the holder's lease would last if it were not kept alive from now on; `None` when not asked for or when
-    /// there is no lease.
+    /// How long the holder's lease would last if it were not kept alive from now on. Not told by this release: always
+    /// `None`.
     pub lease_left: Option<Duration>,
     /// Of the holder, where it was read from etcd.
     pub(crate) key: String,

@@ -22,7 +22,7 @@ type Client struct {
 // succeeds once one of them has answered. ctx is for connecting only; end the client with [Client.Disconnect].
 //
 // It fails with [ErrInvalid] (an endpoint or option is wrong), [ErrUnavailable] (no endpoint answered in time; the
-// message names them) or [ErrDenied].
+// message names the one that was asked last) or [ErrDenied].
 func Connect(ctx context.Context, endpoints string, options ...Option) (*Client, error) {
 	if abi := C.locker_abi(); abi != C.LOCKER_ABI {
 		return nil, invalid("liblocker has ABI %d but this program was built for ABI %d", abi, C.LOCKER_ABI)

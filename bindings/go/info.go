@@ -31,8 +31,8 @@ type Info struct {
 	Since time.Time
 	// Waiters is how many wait behind the holder.
 	Waiters int
-	// LeaseLeft is how long the holder's lease lasts if it is not kept alive from now on; negative when not known, and
-	// when there is no lease.
+	// LeaseLeft is how long the holder's lease lasts if it is not kept alive from now on; negative when not known. It is
+	// not told by this release: always negative.
 	LeaseLeft time.Duration
 }
 

@@ -42,8 +42,9 @@ pub unsafe extern "C" fn locker_connect(
 
 /// Ends a client, its guards and its watchers, whose handles are spent too, and waits for etcd to confirm
 /// and for callbacks that are running. LOCKER_UNAVAILABLE says that etcd has not confirmed: the locks end
-/// with their lease. LOCKER_TIMEOUT says that a callback is still running. The client's handle is spent
-/// in either case, but not by LOCKER_INVALID and LOCKER_BAD_CONTEXT, which did nothing.
+/// with their lease. LOCKER_TIMEOUT says that a callback is still running; with another code than LOCKER_OK
+/// it is not known whether one runs or comes: user_data has to live until free_user_data. The client's handle
+/// is spent in any case, but not by LOCKER_INVALID and LOCKER_BAD_CONTEXT, which did nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn locker_disconnect(
     client: locker_client,

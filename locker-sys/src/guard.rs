@@ -79,8 +79,9 @@ pub extern "C" fn locker_wait(
 /// Ends a guard whatever its state: takes it out of the queue, or releases the lock, and waits for etcd to
 /// confirm and for its last on_change: hold no mutex that on_change takes. LOCKER_LOST says the lock was lost
 /// before. LOCKER_UNAVAILABLE says that etcd has not confirmed: the release is tried until the lease has ended.
-/// LOCKER_TIMEOUT says that on_change is still running. The handle is spent in any case, but not by
-/// LOCKER_INVALID and LOCKER_BAD_CONTEXT, which did nothing.
+/// LOCKER_TIMEOUT says that on_change is still running; with another code than LOCKER_OK it is not known
+/// whether it runs or comes: user_data has to live until free_user_data. The handle is spent in any case, but
+/// not by LOCKER_INVALID and LOCKER_BAD_CONTEXT, which did nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn locker_unlock(
     guard: locker_guard,

@@ -128,7 +128,8 @@ pub struct locker_info {
     pub token: i64,
     /// When the holder asked for the lock, by its own clock, in milliseconds since 1970; 0: not known.
     pub since_ms: i64,
-    /// For how long the holder's lease lasts if it is not kept alive from now on; -1: not known, or no lease.
+    /// For how long the holder's lease lasts if it is not kept alive from now on; -1: not known. Not told by
+    /// this release: always -1.
     pub lease_left_ms: i64,
     /// Zero, for what is to come.
     pub reserved: [i64; 5],

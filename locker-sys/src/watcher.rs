@@ -55,9 +55,10 @@ pub extern "C" fn locker_watch_next(
     })
 }
 
-/// Ends a watcher and waits for its running callback. After this no callback runs; called from a callback
-/// of its own client it does not wait, and no further one runs. LOCKER_TIMEOUT says that the callback is
-/// still running; it is the last. The handle is spent, but not by LOCKER_INVALID and LOCKER_BAD_CONTEXT.
+/// Ends a watcher and waits for its running callback. After LOCKER_OK no callback runs, but after
+/// LOCKER_NO_WAIT one may; called from a callback of its own client it does not wait, and no further one
+/// runs. LOCKER_TIMEOUT says that the callback is still running; it is the last. The handle is spent, but
+/// not by LOCKER_INVALID and LOCKER_BAD_CONTEXT.
 #[unsafe(no_mangle)]
 pub extern "C" fn locker_unwatch(
     watcher: locker_watcher,

@@ -60,6 +60,30 @@ static void deleted_while_held(void) {
   was_lost(&story, guard, LOCKER_LOSS_KEY_DELETED);
 }
 
+/* A callback that takes until it is told to end. */
+static count entered = COUNT, leave_now = COUNT;
+static void hang_at_the_end(void *user_data, locker_guard guard, locker_state state, const locker_error *error) {
+  (void)user_data, (void)guard, (void)error;
+  if (state != LOCKER_ENDED) return;
+  count_up(&entered);
+  await(&leave_now, 1);
+}
+
+/* That the lock was lost is told before that on_change still runs: only LOCKER_OK says that it does not. */
+static void a_loss_says_nothing_of_callbacks(void) {
+  count freed = COUNT;
+  locker_lock_options options = {
+      .struct_size = sizeof options, .on_change = hang_at_the_end, .user_data = &freed, .free_user_data = count_free};
+  locker_guard guard;
+  OK(locker_lock(client, "hangs", &options, &guard, &error));
+  delete_queue("hangs");
+  await(&entered, 1);
+  FAILS(LOCKER_LOST, "hangs", locker_unlock(guard, 100, &error));
+  CHECK(counted(&freed) == 0);
+  count_up(&leave_now);
+  await(&freed, 1);
+}
+
 static void deleted_while_waiting(void) {
   story story = STORY;
   locker_guard holder = locked(client, "queue"), guard;
@@ -126,6 +150,7 @@ int main(void) {
   pid_t stopper = start_stopper(&ask); /* before there are threads */
   client = connected();
   deleted_while_held();
+  a_loss_says_nothing_of_callbacks();
   deleted_while_waiting();
   stopped_and_continued(stopper, ask);
   leave(client);

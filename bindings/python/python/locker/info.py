@@ -41,8 +41,8 @@ class Info:
     """How many wait behind the holder."""
 
     lease_left: float | None
-    """Seconds that the holder's lease would last if it were not kept alive from now on; None when it was not asked for
-    or when there is no lease."""
+    """Seconds that the holder's lease would last if it were not kept alive from now on. Not told by this release: always
+    None."""
 
     @property
     def held(self) -> bool:
