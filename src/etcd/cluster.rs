@@ -188,7 +188,7 @@ impl Cluster {
                 endpoint.answered(Some((pace, begun.elapsed())));
                 return Ok(value);
             }
-            Ok(Err(failure)) => failure,
+            Ok(Err(failure)) => endpoint.interpret(failure),
             Err(_) => {
                 // So that the next call waits longer, but not so long that a dead endpoint would be felt.
                 endpoint.is_slower(pace, begun.elapsed().min(self.0.longest_first_attempt) / 2);

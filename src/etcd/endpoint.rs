@@ -146,6 +146,16 @@ impl Endpoint {
         }
     }
 
+    /// What a failure of a call to it means for who we are there: without a user there is no token that could be stale.
+    pub(super) fn interpret(&self, failure: Failure) -> Failure {
+        match failure.verdict {
+            Verdict::TokenStale if self.user.is_none() => {
+                Failure { verdict: Verdict::Refused, error: failure.error.prefixed("it wants a user and a password") }
+            }
+            _ => failure,
+        }
+    }
+
     /// Remembers that it answered, and how long that took if that says anything.
     pub(crate) fn answered(&self, took: Option<(Pace, Duration)>) {
         let mut health = self.health();

@@ -4,6 +4,7 @@ use crate::etcd::{Space, etcdctl};
 use locker_harness::{Etcd, Process, ended};
 use std::fs;
 use std::io::Write;
+use std::time::{Duration, Instant};
 
 const NOWHERE: &str = "http://127.0.0.1:1";
 
@@ -100,8 +101,13 @@ fn users_and_passwords() {
     for (flags, variables, code) in cases {
         let mut command = space.locker(&[&["run", "x"], flags, &["env"]].concat());
         command.envs(variables.iter().copied());
+        let begun = Instant::now();
         let ended = ended(command);
         assert_eq!(ended.code, code, "{flags:?} {variables:?}: {}", ended.stderr);
+        // A refusal is none to wait after.
+        assert!(begun.elapsed() < Duration::from_secs(3), "{flags:?} {variables:?}: {:?}", begun.elapsed());
+        let wants_a_user = ended.stderr.contains("it wants a user and a password");
+        assert_eq!(wants_a_user, flags.is_empty() && variables.is_empty(), "{}", ended.stderr);
         assert!(!ended.stdout.contains("se:cret"), "{flags:?} {variables:?}: {}", ended.stdout);
         assert!(!ended.stderr.contains("se:cret"), "{flags:?} {variables:?}: {}", ended.stderr);
     }
