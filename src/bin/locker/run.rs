@@ -123,8 +123,10 @@ async fn wait(client: &Client, lock: Lock, name: &str) -> locker::Result<Guard> 
 /// Runs the command while the lock is held, then releases it.
 async fn under(guard: &Guard, run: &Run, signals: &mut Signals) -> Result<Ended, Failure> {
     signals.add_stop()?;
-    let guardian = Guardian::start().await?;
+    let guardian = Guardian::start().await;
+    // Stopped for long just now, we have no guardian since there is no lock.
     guard.check()?;
+    let guardian = guardian?;
     let job = Job::spawn(prepare(guard, run))?;
     let (finished, stopped) = Hold::new(job, guardian, guard, run.kill_after).until_ended(signals).await?;
     if stopped {
