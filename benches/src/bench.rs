@@ -1,0 +1,77 @@
+//! A run.
+
+use crate::row::Row;
+use crate::{Result, report, w1, w2, w3, w4, w5, w6, w7, weight};
+use clap::Args;
+use locker_harness::{Etcd, installed};
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// The workloads. One more is a function like these, and its rows; `true`: also in a quick run.
+const WORKLOADS: [(&str, bool, Workload); 8] = [
+    ("w1", true, w1::run),
+    ("w2", true, w2::run),
+    ("w3", true, w3::run),
+    ("w4", false, w4::run),
+    ("w5", false, w5::run),
+    ("w6", false, w6::run),
+    ("w7", false, w7::run),
+    ("so", false, weight::run),
+];
+
+type Workload = fn(&Bench) -> Result<Vec<Row>>;
+
+/// What was asked for.
+#[derive(Args)]
+pub(crate) struct Run {
+    /// Only the first three workloads, and fewer rounds.
+    #[arg(long)]
+    quick: bool,
+    /// Only these workloads, such as `w1,w4`.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Where the table goes as JSON.
+    #[arg(long, default_value = "target/bench.json")]
+    json: PathBuf,
+}
+
+/// What all workloads of a run have in common.
+pub(crate) struct Bench {
+    quick: bool,
+}
+
+impl Run {
+    pub(crate) fn run(self) -> Result<()> {
+        let bench = Bench { quick: self.quick };
+        let server = installed();
+        let mut rows = Vec::new();
+        for (name, _, workload) in WORKLOADS.iter().filter(|(name, in_quick, _)| self.wants(name, *in_quick)) {
+            let begun = Instant::now();
+            rows.extend(workload(&bench)?);
+            eprintln!("{name}: {:.0} s", begun.elapsed().as_secs_f64());
+        }
+        rows.iter_mut().for_each(|row| row.server.clone_from(&server));
+        print!("{}", report::table(&rows));
+        report::write(&rows, &self.json)
+    }
+
+    fn wants(&self, name: &str, in_quick: bool) -> bool {
+        match self.only.is_empty() {
+            true => in_quick || !self.quick,
+            false => self.only.iter().any(|only| only == name),
+        }
+    }
+}
+
+impl Bench {
+    /// An etcd of its own for each workload: none finds the history of another. What is over is forgotten after a
+    /// minute, as in any etcd that is cared for.
+    pub(crate) fn etcd(&self) -> Etcd {
+        Etcd::with(&["--auto-compaction-mode", "periodic", "--auto-compaction-retention", "1m"])
+    }
+
+    /// One thing in a quick run, another in a full one.
+    pub(crate) fn pick<T>(&self, quick: T, full: T) -> T {
+        if self.quick { quick } else { full }
+    }
+}

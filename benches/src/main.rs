@@ -1,0 +1,65 @@
+//! Measures locker beside its peers, all in the same run and in turns, and says what the ratios are.
+
+mod bench;
+mod child;
+mod interrupt;
+mod plot;
+mod ratio;
+mod report;
+mod row;
+mod w1;
+mod w2;
+mod w3;
+mod w4;
+mod w5;
+mod w6;
+mod w7;
+mod weight;
+mod who;
+mod worker;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+
+/// Measures locker beside its peers.
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Runs the workloads, prints a table and writes it as JSON.
+    Run(bench::Run),
+    /// Draws what the JSON says of locks per second over the number of callers, as SVG.
+    Plot {
+        json: PathBuf,
+        /// Where the pictures go.
+        directory: PathBuf,
+    },
+    /// Prints what the JSON says as the README has it.
+    Readme { json: PathBuf },
+    /// What is measured in Rust: a child of a run.
+    #[command(hide = true)]
+    Worker { who: worker::Kind, endpoints: String },
+}
+
+fn main() -> ExitCode {
+    let done = match Cli::parse().what {
+        What::Run(run) => interrupt::listen().and_then(|()| run.run()),
+        What::Plot { json, directory } => report::read(&json).and_then(|rows| plot::draw(&rows, &directory)),
+        What::Readme { json } => report::read(&json).map(|rows| print!("{}", report::markdown(&rows))),
+        What::Worker { who, endpoints } => worker::run(who, &endpoints),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("locker-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The table: for people, as JSON, and as the README has it.
+
+use crate::Result;
+use crate::row::Row;
+use std::fs;
+use std::path::Path;
+
+pub(crate) fn write(rows: &[Row], path: &Path) -> Result<()> {
+    Ok(fs::write(path, serde_json::to_string_pretty(rows)? + "\n")?)
+}
+
+pub(crate) fn read(path: &Path) -> Result<Vec<Row>> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(serde_json::from_str(&text)?)
+}
+
+pub(crate) fn table(rows: &[Row]) -> String {
+    let mut text = format!("etcd {}; the median of all rounds, and from quartile to quartile\n", server(rows));
+    text += &line(["id", "workload", "beside", "ratio", "spread", "goal", "met", "ours : theirs"].map(String::from));
+    for row in rows {
+        let met = row.met.map_or("", |met| if met { "yes" } else { "NO" });
+        text += &line([
+            row.id.clone(),
+            row.workload.clone(),
+            row.peer.clone(),
+            figure(row),
+            spread(row),
+            row.goal.clone().unwrap_or_default(),
+            met.into(),
+            sides(row),
+        ]);
+    }
+    let missed = rows.iter().filter(|row| row.met == Some(false)).count();
+    let goals = rows.iter().filter(|row| row.goal.is_some()).count();
+    text + &format!("{} of {goals} goals met\n", goals - missed)
+}
+
+fn line(cells: [String; 8]) -> String {
+    let [id, workload, beside, ratio, spread, goal, met, sides] = cells;
+    let text =
+        format!("{id:<10}  {workload:<49}  {beside:<22}  {ratio:<26}  {spread:>6}  {goal:<7}  {met:<3}  {sides}");
+    format!("{}\n", text.trim_end())
+}
+
+/// The README's section.
+pub(crate) fn markdown(rows: &[Row]) -> String {
+    let mut text = format!(
+        "Ratios to others, measured in turns in the same run on etcd {} with `make bench`; the medians of all rounds.\n\n\
+         | workload | beside | ratio | spread |\n|---|---|---|---|\n",
+        server(rows)
+    );
+    for row in rows.iter().filter(|row| row.goal.is_some()) {
+        let beside = if row.peer.is_empty() { "–" } else { &row.peer };
+        text += &format!("| {} | {beside} | {} | {} |\n", row.workload, figure(row), spread(row));
+    }
+    text
+}
+
+fn server(rows: &[Row]) -> &str {
+    rows.first().map_or("?", |row| &row.server)
+}
+
+fn figure(row: &Row) -> String {
+    format!("{} {}", number(row.ratio), row.unit)
+}
+
+fn spread(row: &Row) -> String {
+    if row.rounds > 1 { format!("{:.0} %", row.spread * 100.0) } else { String::new() }
+}
+
+fn sides(row: &Row) -> String {
+    match (row.value, row.peer_value, &row.value_unit) {
+        (Some(ours), Some(theirs), Some(unit)) => format!("{} : {} {unit}", number(ours), number(theirs)),
+        _ => String::new(),
+    }
+}
+
+/// Three digits, or all that are before the point.
+fn number(value: f64) -> String {
+    let digits = match value.abs() {
+        0.0 => 0,
+        size => (2 - size.log10().floor() as i32).clamp(0, 4) as usize,
+    };
+    format!("{value:.digits$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::number;
+
+    #[test]
+    fn numbers_have_three_digits() {
+        let texts = [0.0, 0.0123, 0.7812, 1.0, 9.994, 17.53, 176.4, 50_000.0].map(number);
+        assert_eq!(texts, ["0", "0.0123", "0.781", "1.00", "9.99", "17.5", "176", "50000"]);
+    }
+}

@@ -1,0 +1,93 @@
+//! W1: one caller takes one free lock again and again.
+
+use crate::Result;
+use crate::bench::Bench;
+use crate::child::{Child, Timed};
+use crate::ratio::take_turns;
+use crate::row::{CPU, FASTER, Row, Sides, TIME};
+use crate::who::{Who, is_installed};
+use locker_harness::free_port;
+use std::process::{Command, Stdio};
+
+const WHAT: &str = "lock + unlock, one caller";
+const CREW: [Who; 8] = [Who::Rust, Who::C, Who::Go, Who::Python, Who::Raw, Who::Concurrency, Who::V3Lock, Who::Etcd3];
+
+pub(crate) fn run(bench: &Bench) -> Result<Vec<Row>> {
+    let etcd = bench.etcd();
+    let redis = Redis::start()?;
+    let mut crew = CREW.to_vec();
+    let mut children = crew.iter().map(|who| who.start(&etcd.endpoint())).collect::<Result<Vec<_>>>()?;
+    if let Some(redis) = &redis {
+        crew.push(Who::Redis);
+        children.push(Who::Redis.start(&redis.port.to_string())?);
+    }
+    let (count, rounds) = bench.pick((300, 15), (1000, 31));
+    let results = take_turns(crew.len(), rounds, |n| loop_once(&mut children[n], n, count))?;
+    Ok(rows(&crew, &results, count as f64))
+}
+
+/// A name for each, since some of them would wait for others.
+fn loop_once(child: &mut Child, name: usize, count: usize) -> Result<Timed> {
+    child.ask(&format!("loop w1-{name} {count}"))
+}
+
+fn rows(crew: &[Who], results: &[Vec<Timed>], count: f64) -> Vec<Row> {
+    let figures = |who: Who, figure: fn(&Timed) -> f64| -> Vec<f64> {
+        let place = crew.iter().position(|one| *one == who).expect("it took part");
+        results[place].iter().map(|timed| figure(timed) / count * 1e6).collect()
+    };
+    let compare = |id: &str, ours: Who, theirs: Who, unit: &str| {
+        let figure: fn(&Timed) -> f64 = if unit == CPU { |timed| timed.cpu } else { |timed| timed.seconds };
+        let (ours, their) = (figures(ours, figure), figures(theirs, figure));
+        Row::ratio(id, WHAT, theirs.name(), unit, Sides { ours: &ours, theirs: &their, unit: "µs" })
+    };
+    let mut rows = vec![
+        compare("w1_rust", Who::Rust, Who::Concurrency, TIME).at_most(0.80),
+        compare("w1_rust", Who::Rust, Who::V3Lock, TIME),
+        compare("w1_rust", Who::Rust, Who::Raw, TIME),
+        compare("w1_c", Who::C, Who::Rust, TIME).at_most(1.05),
+        compare("w1_go", Who::Go, Who::Concurrency, TIME).at_most(1.0),
+        compare("w1_python", Who::Python, Who::Rust, TIME).at_most(1.2),
+        compare("w1_python", Who::Python, Who::Etcd3, FASTER).at_least(4.0),
+        compare("w1_cpu", Who::Rust, Who::Concurrency, CPU).at_most(0.5),
+    ];
+    if crew.contains(&Who::Redis) {
+        rows.push(compare("w1_rust", Who::Rust, Who::Redis, TIME));
+    }
+    rows
+}
+
+/// For context only: what it promises is less.
+struct Redis {
+    process: std::process::Child,
+    port: u16,
+}
+
+impl Redis {
+    fn start() -> Result<Option<Self>> {
+        if !is_installed("redis-server") {
+            eprintln!("redis-py: left out, since there is no redis-server on this machine");
+            return Ok(None);
+        }
+        let port = free_port();
+        let mut command = Command::new("redis-server");
+        command.args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
+        let process = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+        let redis = Redis { process, port };
+        std::iter::repeat_with(|| std::net::TcpStream::connect(("127.0.0.1", port)))
+            .take(500)
+            .find(|connected| {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                connected.is_ok()
+            })
+            .ok_or("redis-server does not listen")??;
+        Ok(Some(redis))
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
