@@ -6,7 +6,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 crates := -p etcd-locker -p locker-sys -p locker-check
 suites := rust sim model c cpp go python chain history scripts current
 
-.PHONY: help demo test torture $(suites:%=test-%) build setup check lint fmt header etcd-current clean
+.PHONY: help demo test torture $(suites:%=test-%) build setup bench bench-quick bench-current check lint fmt header etcd-current clean
 
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,6 +23,15 @@ $(suites:%=test-%): test-%: build
 
 torture: build ## the fault table at full length, and all that takes long (up to 80 minutes); then the table
 	@scripts/torture
+
+bench: setup ## how fast it is, measured beside its peers: a table, target/bench.json and pictures (about 20 minutes)
+	@benches/run --json target/bench.json
+
+bench-quick: setup ## the first three workloads only, in two minutes once it is built
+	@benches/run --quick --json target/bench-quick.json
+
+bench-current: setup ## all of it on the current etcd
+	@scripts/etcd-current benches/run --json target/bench-current.json
 
 check: lint test ## what a change must pass: lint, then test
 

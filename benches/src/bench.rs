@@ -1,7 +1,7 @@
 //! A run.
 
 use crate::row::Row;
-use crate::{Result, report, w1, w2, w3, w4, w5, w6, w7, weight};
+use crate::{Result, plot, report, w1, w2, w3, w4, w5, w6, w7, weight};
 use clap::Args;
 use locker_harness::{Etcd, installed};
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ pub(crate) struct Run {
     /// Only these workloads, such as `w1,w4`.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
-    /// Where the table goes as JSON.
+    /// Where the table goes as JSON, and the pictures beside it.
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,
 }
@@ -52,7 +52,8 @@ impl Run {
         }
         rows.iter_mut().for_each(|row| row.server.clone_from(&server));
         print!("{}", report::table(&rows));
-        report::write(&rows, &self.json)
+        report::write(&rows, &self.json)?;
+        plot::draw(&rows, &self.json)
     }
 
     fn wants(&self, name: &str, in_quick: bool) -> bool {

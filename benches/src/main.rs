@@ -35,12 +35,8 @@ struct Cli {
 enum What {
     /// Runs the workloads, prints a table and writes it as JSON.
     Run(bench::Run),
-    /// Draws what the JSON says of locks per second over the number of callers, as SVG.
-    Plot {
-        json: PathBuf,
-        /// Where the pictures go.
-        directory: PathBuf,
-    },
+    /// Draws what the JSON says of locks per second over the number of callers, as SVG beside it.
+    Plot { json: PathBuf },
     /// Prints what the JSON says as the README has it.
     Readme { json: PathBuf },
     /// What is measured in Rust: a child of a run.
@@ -51,7 +47,7 @@ enum What {
 fn main() -> ExitCode {
     let done = match Cli::parse().what {
         What::Run(run) => interrupt::listen().and_then(|()| run.run()),
-        What::Plot { json, directory } => report::read(&json).and_then(|rows| plot::draw(&rows, &directory)),
+        What::Plot { json } => report::read(&json).and_then(|rows| plot::draw(&rows, &json)),
         What::Readme { json } => report::read(&json).map(|rows| print!("{}", report::markdown(&rows))),
         What::Worker { who, endpoints } => worker::run(who, &endpoints),
     };

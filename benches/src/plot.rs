@@ -17,16 +17,18 @@ struct Curve {
     points: Vec<(f64, f64)>,
 }
 
-pub(crate) fn draw(rows: &[Row], directory: &Path) -> Result<()> {
-    fs::create_dir_all(directory)?;
+/// Beside the JSON, under its name: `bench.json` gets `bench-w2.svg` and `bench-w3.svg`.
+pub(crate) fn draw(rows: &[Row], json: &Path) -> Result<()> {
+    let stem = json.file_stem().unwrap_or_default().to_string_lossy();
+    let file = |workload: &str| json.with_file_name(format!("{stem}-{workload}.svg"));
     let server = rows.first().map_or("?", |row| &row.server);
     let w2 = curves(rows, |id| id.starts_with("w2_").then_some(""));
-    fs::write(directory.join("bench-w2.svg"), picture(&format!("Distinct locks of one process, etcd {server}"), &w2))?;
+    fs::write(file("w2"), picture(&format!("Distinct locks of one process, etcd {server}"), &w2))?;
     let w3 = curves(rows, |id| {
         let in_one = if id.starts_with("w3_1x") { ", one process" } else { ", several processes" };
         id.starts_with("w3_").then_some(in_one)
     });
-    fs::write(directory.join("bench-w3.svg"), picture(&format!("Handovers of one lock, etcd {server}"), &w3))?;
+    fs::write(file("w3"), picture(&format!("Handovers of one lock, etcd {server}"), &w3))?;
     Ok(())
 }
 
