@@ -90,7 +90,7 @@ fn picture(title: &str, curves: &[Curve]) -> String {
     grid(&mut svg, &axes);
     for (n, (curve, colour)) in curves.iter().zip(COLOURS).enumerate() {
         svg.curve(curve, &axes, colour);
-        let place = (MARGIN.0 + 150.0 * n as f64, 42.0);
+        let place = (MARGIN.0 + 250.0 * (n % 2) as f64, 38.0 + 16.0 * (n / 2) as f64);
         svg.text(place, "start", colour, &curve.name);
     }
     svg.0 + "</svg>\n"

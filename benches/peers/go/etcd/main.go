@@ -8,7 +8,6 @@ import (
 	"os"
 	"strings"
 
-	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/concurrency"
 
 	"locker/benches/peers/line"
@@ -18,12 +17,12 @@ var ctx = context.Background()
 
 func main() {
 	which, endpoints := os.Args[1], strings.Split(os.Args[2], ",")
-	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints})
-	if err != nil {
+	p := &peer{endpoints: endpoints}
+	var err error
+	if p.client, err = p.connect(); err != nil {
 		log.Fatal(err)
 	}
-	p := &peer{client: client, endpoints: endpoints}
-	if p.own, err = concurrency.NewSession(client); err != nil {
+	if p.own, err = concurrency.NewSession(p.client); err != nil {
 		log.Fatal(err)
 	}
 	p.lock = p.mutex

@@ -4,6 +4,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/client/v3/concurrency"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3lock/v3lockpb"
+	"go.uber.org/zap"
 )
 
 // locker is a lock that can be had again and again.
@@ -23,6 +24,11 @@ type peer struct {
 	held []locker
 	// lock makes a lock of a name.
 	lock func(session *concurrency.Session, name string) locker
+}
+
+// connect makes a client that writes no log: what it has to say it returns.
+func (p *peer) connect() (*clientv3.Client, error) {
+	return clientv3.New(clientv3.Config{Endpoints: p.endpoints, Logger: zap.NewNop()})
 }
 
 // sessions gives so many sessions, made at the first use and kept.

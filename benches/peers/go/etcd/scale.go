@@ -55,7 +55,7 @@ func (p *peer) idle(words []string) (line.Answer, error) {
 
 // fanout NAME WATCHERS COUNT: the times from a change, by another client, until all watchers have been told.
 func (p *peer) fanout(words []string) (line.Answer, error) {
-	changer, err := clientv3.New(clientv3.Config{Endpoints: p.endpoints})
+	changer, err := p.connect()
 	if err != nil {
 		return nil, err
 	}
