@@ -3,12 +3,11 @@
 use crate::ratio::{median, over, quantile};
 use serde::{Deserialize, Serialize};
 
-/// What a ratio is of. It is ours to theirs, but for `FASTER` and `LESS`, which say how often ours goes into theirs.
+/// What a ratio is of. It is ours to theirs, but for `FASTER`, which says how often our time goes into theirs.
 pub(crate) const TIME: &str = "× time";
 pub(crate) const CPU: &str = "× CPU";
 pub(crate) const RATE: &str = "× rate";
 pub(crate) const FASTER: &str = "× faster";
-pub(crate) const LESS: &str = "× less";
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Row {
@@ -37,7 +36,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// A figure of ours, or ratios, of some rounds.
+    /// A figure of ours, or a ratio, by rounds.
     pub(crate) fn new(id: &str, workload: &str, peer: &str, unit: &str, rounds: &[f64]) -> Self {
         let (ratio, low, high) = (median(rounds), quantile(rounds, 0.25), quantile(rounds, 0.75));
         Row {
@@ -63,14 +62,23 @@ impl Row {
     /// A ratio, of what both sides came to in the same rounds.
     pub(crate) fn ratio(id: &str, workload: &str, peer: &str, unit: &str, sides: Sides) -> Self {
         let rounds = match unit {
-            FASTER | LESS => over(sides.theirs, sides.ours),
+            FASTER => over(sides.theirs, sides.ours),
             _ => over(sides.ours, sides.theirs),
         };
+        Row::new(id, workload, peer, unit, &rounds).with(sides)
+    }
+
+    /// A figure of ours; that of a peer is told with it, but the goal is not about it.
+    pub(crate) fn figure(id: &str, workload: &str, sides: Sides) -> Self {
+        Row::new(id, workload, "", sides.unit, sides.ours).with(sides)
+    }
+
+    fn with(self, sides: Sides) -> Self {
         Row {
             value: Some(short(median(sides.ours))),
             peer_value: Some(short(median(sides.theirs))),
             value_unit: Some(sides.unit.into()),
-            ..Row::new(id, workload, peer, unit, &rounds)
+            ..self
         }
     }
 

@@ -9,7 +9,6 @@ use crate::who::{Who, is_installed};
 use locker_harness::free_port;
 use std::process::{Command, Stdio};
 
-const WHAT: &str = "lock + unlock, one caller";
 const CREW: [Who; 8] = [Who::Rust, Who::C, Who::Go, Who::Python, Who::Raw, Who::Concurrency, Who::V3Lock, Who::Etcd3];
 
 pub(crate) fn run(bench: &Bench) -> Result<Vec<Row>> {
@@ -38,8 +37,9 @@ fn rows(crew: &[Who], results: &[Vec<Timed>], count: f64) -> Vec<Row> {
     };
     let compare = |id: &str, ours: Who, theirs: Who, unit: &str| {
         let figure: fn(&Timed) -> f64 = if unit == CPU { |timed| timed.cpu } else { |timed| timed.seconds };
-        let (ours, their) = (figures(ours, figure), figures(theirs, figure));
-        Row::ratio(id, WHAT, theirs.name(), unit, Sides { ours: &ours, theirs: &their, unit: "µs" })
+        let what = format!("lock + unlock by {}, one caller", ours.name());
+        let (our, their) = (figures(ours, figure), figures(theirs, figure));
+        Row::ratio(id, &what, theirs.name(), unit, Sides { ours: &our, theirs: &their, unit: "µs" })
     };
     let mut rows = vec![
         compare("w1_rust", Who::Rust, Who::Concurrency, TIME).at_most(0.80),

@@ -18,7 +18,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Row>> {
         let contestants = if callers == 1 { 3 } else { 2 };
         // So many that the slow side takes a second and the fast one is no mere blink.
         let count = if callers == 1 { bench.pick(500, 1500) } else { (64 * callers).clamp(1024, 4096) };
-        let rates = take_turns(contestants, bench.pick(7, 15), |n| {
+        let rates = take_turns(contestants, bench.pick(5, 15), |n| {
             let timed: Timed = children[n].ask(&format!("keys w2 {callers} {count}"))?;
             Ok(count as f64 / timed.seconds)
         })?;

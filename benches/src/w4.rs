@@ -42,15 +42,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Row>> {
     let what = format!("{COUNT} locks held by one client");
     let side = |n: usize, figure: fn(&Figures) -> f64| -> Vec<f64> { results[n].iter().map(figure).collect() };
     let row = |id: &str, unit: &str, figure: fn(&Figures) -> f64| {
-        let peer = side(1, figure);
-        let row = Row::new(id, &what, "", unit, &side(0, figure));
-        // Beside it, for those who want to know.
-        Row {
-            value: Some(row.ratio),
-            peer_value: Some(crate::ratio::median(&peer)),
-            value_unit: Some(unit.into()),
-            ..row
-        }
+        Row::figure(id, &what, Sides { ours: &side(0, figure), theirs: &side(1, figure), unit })
     };
     let (ours, theirs) = (side(0, |figures| figures.seconds), side(1, |figures| figures.seconds));
     let sides = Sides { ours: &ours, theirs: &theirs, unit: "s" };

@@ -26,10 +26,10 @@ impl Who {
     /// Its name in the table.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Who::Rust => "locker, Rust",
-            Who::C => "locker, C",
-            Who::Go => "locker, Go",
-            Who::Python => "locker, Python",
+            Who::Rust => "locker in Rust",
+            Who::C => "locker in C",
+            Who::Go => "locker in Go",
+            Who::Python => "locker in Python",
             Who::Raw => "raw txn + delete",
             Who::Concurrency => "Go concurrency",
             Who::V3Lock => "v3lock by Go",
