@@ -5,8 +5,8 @@
 
 use crate::Result;
 
-/// Has contestants take turns: each once in a round, and in each round another one first. Gives what each round gave,
-/// by contestant; a round before them is the warm-up.
+/// Has contestants take turns, each once in a round. Gives what each round gave, by contestant; a round before them is
+/// the warm-up.
 pub(crate) fn take_turns<T>(
     contestants: usize,
     rounds: usize,
@@ -24,11 +24,21 @@ pub(crate) fn each_round<T>(
 ) -> Result<Vec<Vec<T>>> {
     let mut results: Vec<Vec<T>> = (0..contestants).map(|_| Vec::with_capacity(rounds)).collect();
     for round in 0..rounds {
-        for contestant in (0..contestants).map(|n| (round + n) % contestants) {
+        for contestant in order(contestants, round) {
             results[contestant].push(turn(contestant)?);
         }
     }
     Ok(results)
+}
+
+/// Forwards and backwards, then the same with another one first: so that none gains by its place, by whom it comes after,
+/// or by a machine that gets slower and slower.
+fn order(contestants: usize, round: usize) -> Vec<usize> {
+    let mut order: Vec<_> = (0..contestants).map(|n| (round / 2 + n) % contestants).collect();
+    if round % 2 == 1 {
+        order.reverse();
+    }
+    order
 }
 
 /// The ratios, round by round.
@@ -75,13 +85,18 @@ mod tests {
     }
 
     #[test]
-    fn each_round_another_begins_and_the_warm_up_does_not_count() {
-        let mut order = Vec::new();
-        let results = take_turns(2, 2, |contestant| {
-            order.push(contestant);
-            Ok(order.len())
+    fn the_warm_up_does_not_count() {
+        let mut turns = 0;
+        let results = take_turns(2, 1, |_| {
+            turns += 1;
+            Ok(turns)
         });
-        assert_eq!(order, [0, 1, 0, 1, 1, 0]);
-        assert_eq!(results.unwrap(), [[3, 6], [4, 5]]);
+        assert_eq!(results.unwrap(), [[3], [4]]);
+    }
+
+    #[test]
+    fn each_is_the_first_and_comes_after_others() {
+        let orders = [0, 1, 2, 3].map(|round| order(3, round));
+        assert_eq!(orders, [[0, 1, 2], [2, 1, 0], [1, 2, 0], [0, 2, 1]]);
     }
 }
