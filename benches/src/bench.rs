@@ -45,22 +45,30 @@ impl Run {
         let bench = Bench { quick: self.quick };
         let server = installed();
         let mut rows = Vec::new();
-        for (name, _, workload) in WORKLOADS.iter().filter(|(name, in_quick, _)| self.wants(name, *in_quick)) {
+        print!("{}", report::head(&server));
+        for (name, workload) in self.wanted()? {
             let begun = Instant::now();
-            rows.extend(workload(&bench)?);
+            let done = workload(&bench)?.into_iter().map(|row| Row { server: server.clone(), ..row });
+            let done: Vec<_> = done.collect();
+            print!("{}", report::body(&done));
             eprintln!("{name}: {:.0} s", begun.elapsed().as_secs_f64());
+            rows.extend(done);
         }
-        rows.iter_mut().for_each(|row| row.server.clone_from(&server));
-        print!("{}", report::table(&rows));
+        print!("{}", report::foot(&rows));
         report::write(&rows, &self.json)?;
         plot::draw(&rows, &self.json)
     }
 
-    fn wants(&self, name: &str, in_quick: bool) -> bool {
-        match self.only.is_empty() {
+    fn wanted(&self) -> Result<Vec<(&'static str, Workload)>> {
+        if let Some(unknown) = self.only.iter().find(|only| WORKLOADS.iter().all(|(name, _, _)| name != only)) {
+            return Err(format!("there is no workload {unknown:?}").into());
+        }
+        let is_wanted = |name: &str, in_quick: bool| match self.only.is_empty() {
             true => in_quick || !self.quick,
             false => self.only.iter().any(|only| only == name),
-        }
+        };
+        let wanted = WORKLOADS.iter().filter(|(name, in_quick, _)| is_wanted(name, *in_quick));
+        Ok(wanted.map(|(name, _, workload)| (*name, *workload)).collect())
     }
 }
 

@@ -17,19 +17,24 @@ struct Curve {
     points: Vec<(f64, f64)>,
 }
 
-/// Beside the JSON, under its name: `bench.json` gets `bench-w2.svg` and `bench-w3.svg`.
+/// Beside the JSON, under its name: `bench.json` gets `bench-w2.svg` and `bench-w3.svg`, if it has such rows.
 pub(crate) fn draw(rows: &[Row], json: &Path) -> Result<()> {
     let stem = json.file_stem().unwrap_or_default().to_string_lossy();
-    let file = |workload: &str| json.with_file_name(format!("{stem}-{workload}.svg"));
-    let server = rows.first().map_or("?", |row| &row.server);
-    let w2 = curves(rows, |id| id.starts_with("w2_").then_some(""));
-    fs::write(file("w2"), picture(&format!("Distinct locks of one process, etcd {server}"), &w2))?;
-    let w3 = curves(rows, |id| {
-        let in_one = if id.starts_with("w3_1x") { ", one process" } else { ", several processes" };
-        id.starts_with("w3_").then_some(in_one)
-    });
-    fs::write(file("w3"), picture(&format!("Handovers of one lock, etcd {server}"), &w3))?;
+    let pictures = [
+        ("w2", "Distinct locks of one process", curves(rows, |id| id.starts_with("w2_").then_some(""))),
+        ("w3", "Handovers of one lock", curves(rows, handovers)),
+    ];
+    for (name, title, curves) in pictures.iter().filter(|(_, _, curves)| !curves.is_empty()) {
+        let title = format!("{title}, etcd {}", rows[0].server);
+        fs::write(json.with_file_name(format!("{stem}-{name}.svg")), picture(&title, curves))?;
+    }
     Ok(())
+}
+
+/// Those in one process are another thing than those in several.
+fn handovers(id: &str) -> Option<&'static str> {
+    let kind = if id.starts_with("w3_1x") { ", one process" } else { ", several processes" };
+    id.starts_with("w3_").then_some(kind)
 }
 
 /// Two curves for each kind of row: ours and theirs.

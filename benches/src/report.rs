@@ -14,25 +14,24 @@ pub(crate) fn read(path: &Path) -> Result<Vec<Row>> {
     Ok(serde_json::from_str(&text)?)
 }
 
-pub(crate) fn table(rows: &[Row]) -> String {
-    let mut text = format!("etcd {}; the median of all rounds, and from quartile to quartile\n", server(rows));
-    text += &line(["id", "workload", "beside", "ratio", "spread", "goal", "met", "ours : theirs"].map(String::from));
-    for row in rows {
+pub(crate) fn head(server: &str) -> String {
+    let columns = ["id", "workload", "beside", "ratio", "spread", "goal", "met", "ours : theirs"];
+    format!("etcd {server}; medians of all rounds, from quartile to quartile\n{}", line(columns.map(String::from)))
+}
+
+pub(crate) fn body(rows: &[Row]) -> String {
+    let cells = rows.iter().map(|row| {
         let met = row.met.map_or("", |met| if met { "yes" } else { "NO" });
-        text += &line([
-            row.id.clone(),
-            row.workload.clone(),
-            row.peer.clone(),
-            figure(row),
-            spread(row),
-            row.goal.clone().unwrap_or_default(),
-            met.into(),
-            sides(row),
-        ]);
-    }
-    let missed = rows.iter().filter(|row| row.met == Some(false)).count();
-    let goals = rows.iter().filter(|row| row.goal.is_some()).count();
-    text + &format!("{} of {goals} goals met\n", goals - missed)
+        let goal = row.goal.clone().unwrap_or_default();
+        let (id, workload, peer) = (row.id.clone(), row.workload.clone(), row.peer.clone());
+        [id, workload, peer, figure(row), spread(row), goal, met.into(), sides(row)]
+    });
+    cells.map(line).collect()
+}
+
+pub(crate) fn foot(rows: &[Row]) -> String {
+    let goals: Vec<_> = rows.iter().filter_map(|row| row.met).collect();
+    format!("{} of {} goals met\n", goals.iter().filter(|met| **met).count(), goals.len())
 }
 
 fn line(cells: [String; 8]) -> String {
@@ -47,17 +46,13 @@ pub(crate) fn markdown(rows: &[Row]) -> String {
     let mut text = format!(
         "Ratios to others, measured in turns in the same run on etcd {} with `make bench`; the medians of all rounds.\n\n\
          | workload | beside | ratio | spread |\n|---|---|---|---|\n",
-        server(rows)
+        rows.first().map_or("?", |row| &row.server)
     );
     for row in rows.iter().filter(|row| row.goal.is_some()) {
         let beside = if row.peer.is_empty() { "–" } else { &row.peer };
         text += &format!("| {} | {beside} | {} | {} |\n", row.workload, figure(row), spread(row));
     }
     text
-}
-
-fn server(rows: &[Row]) -> &str {
-    rows.first().map_or("?", |row| &row.server)
 }
 
 fn figure(row: &Row) -> String {

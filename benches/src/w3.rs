@@ -41,8 +41,7 @@ fn handover(bench: &Bench, processes: usize, waiters: usize) -> Result<Vec<Row>>
     let etcd = bench.etcd();
     let mut crews =
         SIDES.map(|who| start_all(who, processes, &etcd.endpoint())).into_iter().collect::<Result<Vec<_>>>()?;
-    let is_two = processes == 2;
-    if is_two {
+    if processes == 2 {
         crews.push(start_all(Who::Raw, processes, &etcd.endpoint())?);
     }
     let millis = bench.pick(500, 1000);
