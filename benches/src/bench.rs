@@ -42,11 +42,11 @@ pub(crate) struct Bench {
 
 impl Run {
     pub(crate) fn run(self) -> Result<()> {
-        let bench = Bench { quick: self.quick };
-        let server = installed();
+        let (bench, server) = (Bench { quick: self.quick }, installed());
+        let wanted = self.wanted()?;
         let mut rows = Vec::new();
         print!("{}", report::head(&server));
-        for (name, workload) in self.wanted()? {
+        for (name, workload) in wanted {
             let begun = Instant::now();
             let done = workload(&bench)?.into_iter().map(|row| Row { server: server.clone(), ..row });
             let done: Vec<_> = done.collect();
