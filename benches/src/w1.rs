@@ -20,7 +20,7 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<Row>> {
         crew.push(Who::Redis);
         children.push(Who::Redis.start(&redis.port.to_string())?);
     }
-    let (count, rounds) = bench.pick((300, 15), (1000, 31));
+    let (count, rounds) = bench.pick((300, 15), (400, 61));
     let results = take_turns(crew.len(), rounds, |n| loop_once(&mut children[n], n, count))?;
     Ok(rows(&crew, &results, count as f64))
 }
