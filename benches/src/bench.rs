@@ -79,6 +79,10 @@ impl Bench {
         Etcd::with(&["--auto-compaction-mode", "periodic", "--auto-compaction-retention", "1m"])
     }
 
+    pub(crate) fn is_quick(&self) -> bool {
+        self.quick
+    }
+
     /// One thing in a quick run, another in a full one.
     pub(crate) fn pick<T>(&self, quick: T, full: T) -> T {
         if self.quick { quick } else { full }

@@ -13,13 +13,14 @@ const CREW: [Who; 3] = [Who::Rust, Who::Concurrency, Who::Raw];
 pub(crate) fn run(bench: &Bench) -> Result<Vec<Row>> {
     let etcd = bench.etcd();
     let mut children = CREW.iter().map(|who| who.start(&etcd.endpoint())).collect::<Result<Vec<_>>>()?;
-    let mut rows = Vec::new();
+    let (mut rows, mut names) = (Vec::new(), 0);
     for callers in bench.pick(vec![1, 16, 128], vec![1, 4, 16, 64, 128, 512]) {
         let contestants = if callers == 1 { 3 } else { 2 };
         // So many that the slow side takes a second and the fast one is no mere blink.
         let count = if callers == 1 { bench.pick(500, 1500) } else { (64 * callers).clamp(1024, 4096) };
         let rates = take_turns(contestants, bench.pick(5, 15), |n| {
-            let timed: Timed = children[n].ask(&format!("keys w2 {callers} {count}"))?;
+            names += 1;
+            let timed: Timed = children[n].ask(&format!("keys w2-{names} {callers} {count}"))?;
             Ok(count as f64 / timed.seconds)
         })?;
         rows.extend(rows_of(callers, &rates));

@@ -45,9 +45,13 @@ fn handover(bench: &Bench, processes: usize, waiters: usize) -> Result<Vec<Row>>
         crews.push(start_all(Who::Raw, processes, &etcd.endpoint())?);
     }
     let millis = bench.pick(500, 1000);
-    let counts = take_turns(crews.len(), bench.pick(6, 15), |n| match n {
-        2 => ping_pong(&mut crews[n], millis),
-        _ => counts(ask_all(&mut crews[n], &format!("handover w3 {waiters} {WARM_UP} {millis}"))?),
+    let mut names = 0;
+    let counts = take_turns(crews.len(), bench.pick(6, 15), |n| {
+        names += 1;
+        match n {
+            2 => ping_pong(&mut crews[n], millis),
+            _ => counts(ask_all(&mut crews[n], &format!("handover w3-{names} {waiters} {WARM_UP} {millis}"))?),
+        }
     })?;
     Ok(handover_rows(processes, waiters, millis, &counts))
 }

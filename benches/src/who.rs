@@ -12,9 +12,10 @@ pub(crate) enum Who {
     C,
     Go,
     Python,
-    /// The requests of a lock alone, as the core makes them, by the library that the core uses. The nearest to a limit
-    /// that is honest without an HTTP/2 of our own.
+    /// The requests of a lock alone, as the core makes them, by the library that the core uses.
     Raw,
+    /// The same by hand, on a blocking socket: what no client can be faster than.
+    Limit,
     /// The peers.
     Concurrency,
     V3Lock,
@@ -31,6 +32,7 @@ impl Who {
             Who::Go => "locker in Go",
             Who::Python => "locker in Python",
             Who::Raw => "raw txn + delete",
+            Who::Limit => "the limit, by hand",
             Who::Concurrency => "Go concurrency",
             Who::V3Lock => "v3lock by Go",
             Who::Etcd3 => "Python etcd3",
@@ -41,7 +43,7 @@ impl Who {
     /// Starts it, in the root of the project; `benches/run` has built it.
     pub(crate) fn start(self, endpoints: &str) -> Result<Child> {
         let mut command = match self {
-            Who::Rust | Who::Raw => Command::new(std::env::current_exe()?),
+            Who::Rust | Who::Raw | Who::Limit => Command::new(std::env::current_exe()?),
             Who::C => Command::new("target/bench/worker-c"),
             Who::Go => Command::new("target/bench/worker-go"),
             Who::Concurrency | Who::V3Lock => Command::new("target/bench/peer-go"),
@@ -55,6 +57,7 @@ impl Who {
         match self {
             Who::Rust => &["worker", "locker"],
             Who::Raw => &["worker", "raw"],
+            Who::Limit => &["worker", "limit"],
             Who::C | Who::Go => &[],
             Who::Concurrency => &["concurrency"],
             Who::V3Lock => &["v3lock"],

@@ -1,10 +1,12 @@
 //! What is measured in Rust: locker itself, and the requests of a lock alone. A child that carries out commands.
 
+mod limit;
 mod measure;
 mod ours;
 mod raw;
 mod scale;
 mod usage;
+mod wire;
 
 use crate::Result;
 use clap::ValueEnum;
@@ -21,6 +23,8 @@ pub(crate) enum Kind {
     Locker,
     /// What it asks of etcd, and nothing else.
     Raw,
+    /// The same, by hand.
+    Limit,
 }
 
 /// One thread does everything, as in the libraries for other languages.
@@ -29,6 +33,8 @@ pub(crate) fn run(kind: Kind, endpoints: &str) -> Result<()> {
         match kind {
             Kind::Locker => ours::serve(endpoints).await,
             Kind::Raw => raw::serve(endpoints).await,
+            // It needs no runtime, and is none the worse for this one.
+            Kind::Limit => limit::serve(endpoints),
         }
     })
 }

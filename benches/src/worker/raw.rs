@@ -15,10 +15,10 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tonic::transport::Endpoint;
 
 /// What a client of ours writes has about this length.
-const RECORD: &str =
+pub(super) const RECORD: &str =
     r#"{"v":1,"value":"somewhere:123456","host":"somewhere","pid":123456,"program":"bench","since":1790000000000}"#;
 /// As long as a run.
-const TTL: i64 = 3600;
+pub(super) const TTL: i64 = 3600;
 /// How long the second of two may take to watch.
 const HEAD_START: Duration = Duration::from_millis(100);
 
