@@ -19,7 +19,7 @@ struct Times {
 pub(crate) fn run(bench: &Bench) -> Result<Vec<Row>> {
     let etcd = bench.etcd();
     let mut children = SIDES.iter().map(|who| who.start(&etcd.endpoint())).collect::<Result<Vec<_>>>()?;
-    let millis = take_turns(SIDES.len(), bench.pick(3, 9), |n| {
+    let millis = take_turns(SIDES.len(), bench.pick(3, 31), |n| {
         let told: Times = children[n].ask(&format!("fanout w5 {WATCHERS} {CHANGES}"))?;
         Ok(median(&told.times) * 1000.0)
     })?;
