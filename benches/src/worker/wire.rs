@@ -9,6 +9,7 @@ use std::net::TcpStream;
 /// Kinds of frames.
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const RESET: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 const WINDOW_UPDATE: u8 = 8;
@@ -67,6 +68,8 @@ impl Wire {
                 (SETTINGS, 0) => self.frame(SETTINGS, ACK, 0, &[]),
                 (PING, 0) => self.frame(PING, ACK, 0, &frame.payload),
                 (HEADERS | SETTINGS | PING | WINDOW_UPDATE, _) => (),
+                // A server that was quick to answer may close the stream once more.
+                (RESET, _) if frame.stream != stream => (),
                 (kind, _) => return Err(format!("a frame of kind {kind}").into()),
             }
         }
