@@ -42,6 +42,7 @@ pub(crate) struct Bench {
 
 impl Run {
     pub(crate) fn run(self) -> Result<()> {
+        locker_harness::interrupt::listen()?;
         let (bench, server) = (Bench { quick: self.quick }, installed());
         let wanted = self.wanted()?;
         let mut rows = Vec::new();

@@ -4,6 +4,7 @@
 //! itself, so that the way of a command to it is in none of them. At the end of its input it ends.
 
 use crate::{Result, interrupt};
+use locker_harness::interrupt::interrupted;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::io::{BufRead, BufReader, Write};
@@ -84,7 +85,7 @@ impl Drop for Child {
     fn drop(&mut self) {
         self.stdin = None;
         let end = Instant::now() + FAREWELL;
-        while interrupt::check().is_ok() && Instant::now() < end {
+        while !interrupted() && Instant::now() < end {
             if matches!(self.process.try_wait(), Ok(Some(_))) {
                 return;
             }

@@ -46,7 +46,7 @@ enum What {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().what {
-        What::Run(run) => interrupt::listen().and_then(|()| run.run()),
+        What::Run(run) => run.run(),
         What::Plot { json } => report::read(&json).and_then(|rows| plot::draw(&rows, &json)),
         What::Readme { json } => report::read(&json).map(|rows| print!("{}", report::markdown(&rows))),
         What::Worker { who, endpoints } => worker::run(who, &endpoints),

@@ -96,7 +96,7 @@ impl Cluster {
     }
 
     /// How many there are.
-    pub(super) fn size(&self) -> usize {
+    fn size(&self) -> usize {
         self.0.endpoints.len()
     }
 
@@ -130,15 +130,11 @@ impl Cluster {
                 Err(_) => Err(too_slow(&endpoint)),
             };
             drop(room);
-            let mut failure = match tried {
+            let failure = match tried {
                 Ok(value) => return Ok(Answer { value, doubted }),
-                Err(failure) => failure,
+                Err(failure) => self.refused_by_all(failure, &mut unwanted),
             };
             doubted |= failure.verdict == Verdict::Doubt;
-            unwanted = if failure.verdict == Verdict::NotHere { unwanted + 1 } else { 0 };
-            if unwanted >= self.size() {
-                failure.verdict = Verdict::Refused;
-            }
             let again = self.next_attempt_at(attempt, &mut pause);
             let last = again >= by || failure.verdict == Verdict::Doubt && kind == Kind::Enter;
             if let Some(fault) = fault(failure, last, doubted) {
@@ -200,6 +196,15 @@ impl Cluster {
             endpoint.renew(&stubs).await;
         }
         Err(failure)
+    }
+
+    /// What one endpoint refuses, others may grant: when as many in a row as there are would not have us, that is final.
+    pub(super) fn refused_by_all(&self, failure: Failure, unwanted: &mut usize) -> Failure {
+        *unwanted = if failure.verdict == Verdict::NotHere { *unwanted + 1 } else { 0 };
+        match *unwanted >= self.size() {
+            true => Failure { verdict: Verdict::Refused, ..failure },
+            false => failure,
+        }
     }
 
     /// At once while there is an endpoint that has not been tried in this round, else after a pause.

@@ -38,21 +38,19 @@ impl Beats {
         let lease = self.lease;
         self.failed += 1;
         let beat = |_, stubs| beat(lease, stubs, stream);
-        let unwanted = std::mem::take(&mut self.unwanted) + 1;
-        match self.cluster.attempt(&endpoint, Pace::Look, limit, beat).await {
+        let Failure { verdict, error } = match self.cluster.attempt(&endpoint, Pace::Look, limit, beat).await {
             Ok((stream, revision)) => {
-                self.failed = 0;
+                (self.failed, self.unwanted) = (0, 0);
                 self.open = Some((endpoint, stream));
-                Ok(revision)
+                return Ok(revision);
             }
-            Err(Failure { verdict: Verdict::LeaseGone, .. }) => Err(Fault::LeaseGone),
-            Err(Failure { verdict: Verdict::Refused, error }) => Err(Fault::Refused(error)),
-            Err(Failure { verdict: Verdict::NotHere, error }) => {
-                self.unwanted = unwanted;
-                Err(if unwanted < self.cluster.size() { Fault::Doubt(error) } else { Fault::Refused(error) })
-            }
-            Err(Failure { error, .. }) => Err(Fault::Doubt(error)),
-        }
+            Err(failure) => self.cluster.refused_by_all(failure, &mut self.unwanted),
+        };
+        Err(match verdict {
+            Verdict::LeaseGone => Fault::LeaseGone,
+            Verdict::Refused => Fault::Refused(error),
+            _ => Fault::Doubt(error),
+        })
     }
 }
 

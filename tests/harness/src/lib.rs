@@ -22,6 +22,7 @@ mod cluster;
 mod ctl;
 mod etcd;
 mod http;
+pub mod interrupt;
 mod links;
 mod lossy;
 mod process;

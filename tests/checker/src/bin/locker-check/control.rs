@@ -5,7 +5,6 @@
 
 use crate::Result;
 use crate::fleet::{Place, children, signal};
-use crate::interrupt::interrupted;
 use clap::{Args, ValueEnum};
 use locker_check::checks::Rule;
 use locker_check::history;
@@ -13,6 +12,7 @@ use locker_check::record::{Kind, Lang};
 use locker_check::report::Report;
 use locker_check::run::Run;
 use locker_harness::Etcd;
+use locker_harness::interrupt::{interrupted, listen};
 use rustix::process::Signal;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -49,6 +49,7 @@ enum Locker {
 impl Control {
     /// Gives whether the checks found what there was to find: overlaps of `etcdctl`, none of `locker`.
     pub(crate) fn run(self) -> Result<bool> {
+        listen()?;
         let directory = tempfile::Builder::new().prefix("locker-check-").tempdir()?;
         let etcd = Etcd::start();
         let nowhere = Path::new("");

@@ -2,7 +2,6 @@
 
 use crate::Result;
 use crate::fleet::{Place, Worker};
-use crate::interrupt::interrupted;
 use crate::nemesis::Nemesis;
 use crate::settings::PREFIX;
 use crate::witness::Witness;
@@ -12,6 +11,7 @@ use locker_check::history::{self, History};
 use locker_check::report::Report;
 use locker_check::run::Run;
 use locker_harness::Cluster;
+use locker_harness::interrupt::{interrupted, listen};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,6 +60,7 @@ pub(crate) struct Drive {
 impl Drive {
     /// Gives whether every promise was kept.
     pub(crate) fn run(self) -> Result<bool> {
+        listen()?;
         let seed = self.seed.unwrap_or_else(|| fastrand::u64(..));
         fastrand::seed(seed);
         println!("seed               {seed}");

@@ -5,7 +5,6 @@ mod control;
 mod drive;
 mod fleet;
 mod hand;
-mod interrupt;
 mod nemesis;
 mod settings;
 mod things;
@@ -78,8 +77,8 @@ impl Whose {
 
 fn main() -> ExitCode {
     let done = match Cli::parse() {
-        Cli::Run(drive) => interrupt::listen().and_then(|()| drive.run()),
-        Cli::Control(control) => interrupt::listen().and_then(|()| control.run()),
+        Cli::Run(drive) => drive.run(),
+        Cli::Control(control) => control.run(),
         Cli::Check { history } => check(history),
         Cli::Part(part) => play(part).map(|()| true),
     };

@@ -1,6 +1,6 @@
-//! Signals that ask the driver to end: it ends what it has started first.
+//! Signals that ask a long run to end: it ends what it has started first.
 
-use crate::Result;
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use tokio::runtime::Builder;
@@ -9,12 +9,12 @@ use tokio::signal::unix::{SignalKind, signal};
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
 /// Whether a signal has asked us to end.
-pub(crate) fn interrupted() -> bool {
+pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }
 
-/// From now on a signal only does that.
-pub(crate) fn listen() -> Result<()> {
+/// From now on SIGTERM, SIGINT and SIGHUP only do that.
+pub fn listen() -> io::Result<()> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let (mut term, mut int, mut hup) = {
         let _inside = runtime.enter();
