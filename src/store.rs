@@ -144,18 +144,29 @@ pub(crate) enum Compare {
 /// A step of a transaction.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
-    Put { key: String, value: Vec<u8>, lease: i64 },
+    Put {
+        key: String,
+        value: Vec<u8>,
+        lease: i64,
+    },
+    Delete(String),
     Range(Range),
+    /// A transaction inside: etcd looks at all conditions, also of those inside, before it does anything.
+    Txn(Txn),
 }
 
 impl Op {
     pub(crate) fn writes(&self) -> bool {
-        matches!(self, Op::Put { .. })
+        match self {
+            Op::Put { .. } | Op::Delete(_) => true,
+            Op::Range(_) => false,
+            Op::Txn(txn) => txn.could_write(),
+        }
     }
 }
 
 /// What a transaction did.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct TxnReply {
     /// The revision of the store after it.
     pub(crate) revision: i64,
@@ -163,6 +174,10 @@ pub(crate) struct TxnReply {
     pub(crate) succeeded: bool,
     /// What each `Op::Range` read, in order.
     pub(crate) ranges: Vec<RangeReply>,
+    /// Whether each `Op::Delete` found its key, in order.
+    pub(crate) deleted: Vec<bool>,
+    /// What each `Op::Txn` did, in order.
+    pub(crate) txns: Vec<TxnReply>,
 }
 
 /// A read.

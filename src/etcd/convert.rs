@@ -28,7 +28,9 @@ fn op(op: &Op) -> etcd::TxnOp {
             let options = etcd::PutOptions::new().with_lease(*lease);
             etcd::TxnOp::put(key.as_str(), value.as_slice(), Some(options))
         }
+        Op::Delete(key) => etcd::TxnOp::delete(key.as_str(), None),
         Op::Range(range) => etcd::TxnOp::get(range.keys.start(), Some(get_options(range))),
+        Op::Txn(inner) => etcd::TxnOp::txn(txn(inner)),
     }
 }
 
@@ -64,17 +66,21 @@ pub(crate) fn watch_options(keys: &KeyRange, from: Option<i64>) -> etcd::WatchOp
 
 pub(crate) fn txn_reply(reply: etcd::TxnResponse) -> TxnReply {
     let revision = revision(reply.header());
-    let ranges = reply
-        .op_responses()
-        .into_iter()
-        .filter_map(|reply| match reply {
-            // The replies inside a transaction carry no revision of their own that could be trusted: it is that of the
-            // transaction.
-            etcd::TxnOpResponse::Get(reply) => Some(RangeReply { revision, ..range_reply(reply) }),
-            _ => None,
-        })
-        .collect();
-    TxnReply { revision, succeeded: reply.succeeded(), ranges }
+    txn_reply_at(revision, reply)
+}
+
+/// The replies inside a transaction carry no revision of their own that could be trusted: it is that of the transaction.
+fn txn_reply_at(revision: i64, reply: etcd::TxnResponse) -> TxnReply {
+    let mut done = TxnReply { revision, succeeded: reply.succeeded(), ..TxnReply::default() };
+    for op in reply.op_responses() {
+        match op {
+            etcd::TxnOpResponse::Put(_) => (),
+            etcd::TxnOpResponse::Get(reply) => done.ranges.push(RangeReply { revision, ..range_reply(reply) }),
+            etcd::TxnOpResponse::Delete(reply) => done.deleted.push(reply.deleted() > 0),
+            etcd::TxnOpResponse::Txn(reply) => done.txns.push(txn_reply_at(revision, reply)),
+        }
+    }
+    done
 }
 
 pub(crate) fn range_reply(mut reply: etcd::GetResponse) -> RangeReply {

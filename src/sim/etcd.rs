@@ -19,6 +19,12 @@ pub(super) struct Etcd {
 
 pub(super) type Events = mpsc::UnboundedReceiver<Vec<Event>>;
 
+/// Which way a transaction goes, and those inside.
+struct Way {
+    succeeded: bool,
+    inside: Vec<Way>,
+}
+
 #[derive(Clone)]
 struct Lease {
     ttl: Duration,
@@ -72,29 +78,61 @@ impl Etcd {
     }
 
     pub(super) fn txn(&mut self, txn: &Txn) -> Result<TxnReply, Fault> {
-        let succeeded = txn.when.iter().all(|compare| self.holds(compare));
-        let ops = if succeeded { &txn.then } else { &txn.otherwise };
-        let leases_exist = |op: &Op| match op {
-            Op::Put { lease, .. } => *lease == 0 || self.leases.contains_key(lease),
-            Op::Range(_) => true,
-        };
-        if !ops.iter().all(leases_exist) {
+        let chosen = self.choose(txn);
+        if !self.leases_exist(txn, &chosen) {
             return Err(Fault::LeaseGone);
         }
-        let (mut events, mut ranges) = (Vec::new(), Vec::new());
-        let before = self.revision;
-        for op in ops {
+        let (before, mut events) = (self.revision, Vec::new());
+        let mut reply = self.run(txn, &chosen, before, &mut events);
+        self.publish(events);
+        reply.set_revision(self.revision);
+        Ok(reply)
+    }
+
+    /// Which way each transaction goes, also of those inside: decided for all before anything is done.
+    fn choose(&self, txn: &Txn) -> Way {
+        let succeeded = txn.when.iter().all(|compare| self.holds(compare));
+        let inside = txn.ops(succeeded).iter().filter_map(|op| match op {
+            Op::Txn(txn) => Some(self.choose(txn)),
+            _ => None,
+        });
+        Way { succeeded, inside: inside.collect() }
+    }
+
+    fn leases_exist(&self, txn: &Txn, way: &Way) -> bool {
+        let mut inside = way.inside.iter();
+        txn.ops(way.succeeded).iter().all(|op| match op {
+            Op::Put { lease, .. } => *lease == 0 || self.leases.contains_key(lease),
+            Op::Delete(_) | Op::Range(_) => true,
+            Op::Txn(txn) => self.leases_exist(txn, inside.next().expect("one for each")),
+        })
+    }
+
+    fn run(&mut self, txn: &Txn, way: &Way, before: i64, events: &mut Vec<Event>) -> TxnReply {
+        let mut reply = TxnReply { succeeded: way.succeeded, ..TxnReply::default() };
+        let mut inside = way.inside.iter();
+        for op in txn.ops(way.succeeded) {
             match op {
                 Op::Put { key, value, lease } => {
                     self.revision = before + 1;
                     events.push(self.put(key.clone().into_bytes(), value.clone(), *lease));
                 }
-                Op::Range(range) => ranges.push(self.range(range, self.revision)),
+                Op::Delete(key) => {
+                    let there = self.keys.contains_key(key.as_bytes());
+                    if there {
+                        self.revision = before + 1;
+                        events.push(self.remove(key.clone().into_bytes()));
+                    }
+                    reply.deleted.push(there);
+                }
+                Op::Range(range) => reply.ranges.push(self.range(range, self.revision)),
+                Op::Txn(txn) => {
+                    let way = inside.next().expect("one for each");
+                    reply.txns.push(self.run(txn, way, before, events));
+                }
             }
         }
-        self.publish(events);
-        ranges.iter_mut().for_each(|reply| reply.revision = self.revision);
-        Ok(TxnReply { revision: self.revision, succeeded, ranges })
+        reply
     }
 
     /// Says whether the key was there.
@@ -197,6 +235,20 @@ impl Etcd {
             }
         }
         keys.into_values().collect()
+    }
+}
+
+impl Txn {
+    fn ops(&self, succeeded: bool) -> &[Op] {
+        if succeeded { &self.then } else { &self.otherwise }
+    }
+}
+
+impl TxnReply {
+    fn set_revision(&mut self, revision: i64) {
+        self.revision = revision;
+        self.ranges.iter_mut().for_each(|reply| reply.revision = revision);
+        self.txns.iter_mut().for_each(|reply| reply.set_revision(revision));
     }
 }
 

@@ -92,22 +92,42 @@ impl Caller {
         self.weather.pick(last).unwrap_or(1)
     }
 
+    /// Now and then with others inside, which write other keys: etcd refuses two writes of one key.
     fn txn(&self) -> Txn {
-        let when = (0..self.weather.number(0..3)).map(|_| match self.weather.number(0..3) {
+        match self.weather.number(0..3) {
+            0 => {
+                let inside = || KEYS.chunks(2).map(|keys| Op::Txn(self.plain_txn(keys))).collect();
+                Txn { when: self.compares(), then: inside(), otherwise: inside(), ..Txn::default() }
+            }
+            _ => self.plain_txn(&KEYS),
+        }
+    }
+
+    fn plain_txn(&self, keys: &[&str]) -> Txn {
+        Txn { when: self.compares(), then: self.ops(keys), otherwise: self.ops(keys), ..Txn::default() }
+    }
+
+    fn compares(&self) -> Vec<Compare> {
+        let compares = (0..self.weather.number(0..3)).map(|_| match self.weather.number(0..3) {
             0 => Compare::Absent(KeyRange::Key(self.key())),
             1 => Compare::Absent(KeyRange::Prefix(self.weather.pick(&RANGES).unwrap().into())),
             _ => Compare::Modified(self.key(), (self.revision - self.weather.number(0..8) as i64).max(0)),
         });
-        Txn { when: when.collect(), then: self.ops(), otherwise: self.ops(), ..Txn::default() }
+        compares.collect()
     }
 
-    /// A put at most: etcd refuses two of one key.
-    fn ops(&self) -> Vec<Op> {
+    /// A put and a delete at most, of two of `keys`.
+    fn ops(&self, keys: &[&str]) -> Vec<Op> {
         let mut ops: Vec<_> = (0..self.weather.number(0..3)).map(|_| Op::Range(self.range())).collect();
+        let at = || self.weather.number(0..ops.len() as u64 + 1) as usize;
+        let (put_at, delete_at) = (at(), at());
+        let first = self.weather.number(0..keys.len() as u64) as usize;
         if self.weather.number(0..3) > 0 {
             let value = self.weather.number(0..100).to_string().into_bytes();
-            let at = self.weather.number(0..ops.len() as u64 + 1) as usize;
-            ops.insert(at, Op::Put { key: self.key(), value, lease: self.lease() });
+            ops.insert(put_at, Op::Put { key: keys[first].into(), value, lease: self.lease() });
+        }
+        if self.weather.number(0..3) == 0 && keys.len() > 1 {
+            ops.insert(delete_at, Op::Delete(keys[(first + 1) % keys.len()].into()));
         }
         ops
     }
