@@ -1,47 +1,61 @@
 //! One acquisition: what was asked for and how far it has come.
 //!
-//! All that is done to etcd is done by one task, see [`life`], and never in a future that a caller can drop. The
-//! [`Guard`](crate::Guard) reads what this task tells and asks it to stop.
+//! All that is done to etcd is done by tasks, see [`life`], and never in a future that a caller can drop: one comes to hold,
+//! another leaves. Between the two there is none: a client may hold very many locks.
 
 mod life;
 
-use crate::feed::Feed;
+use crate::bell::Bell;
+use crate::context::Context;
+use crate::holds::Held;
 use crate::info::{Info, Record};
+use crate::key;
+use crate::lease::Status;
 use crate::queue::{Place, Queue};
 use crate::{Change, Error, ErrorKind, Result, State};
-use life::Abandoned;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::watch;
-use tokio::time::Instant;
 
-/// As good as for ever.
-const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 86_400);
+use life::Abandoned;
+pub(crate) use life::Ask;
 
-/// What was asked for.
-#[derive(Debug)]
-pub(crate) struct Request {
-    pub(crate) record: Record,
-    /// How long to wait for other holders; `None`: as long as it takes.
-    pub(crate) timeout: Option<Duration>,
-}
+/// So many changes wait for a slow reader. More are merged: the oldest goes.
+const UNREAD: usize = 64;
 
-/// What the guard and the task share.
+/// What the guard, the tasks and those who keep the lease share.
 #[derive(Debug)]
 pub(crate) struct Acquisition {
-    queue: Queue,
-    request: Request,
-    started: Instant,
-    phase: watch::Sender<Phase>,
-    pub(crate) changes: Feed<Change>,
-    /// Set by the guard: the task is to come to its end.
-    stop: watch::Sender<bool>,
-    /// Set by the task at its end: what `unlock` has to say.
-    finished: watch::Sender<Option<Result<()>>>,
+    context: Arc<Context>,
+    name: Box<str>,
+    words: Option<Box<Words>>,
+    /// When it was asked for, in milliseconds since 1970.
+    since: u64,
+    course: Bell<Course>,
+}
+
+/// What its owner has to say to others.
+#[derive(Debug, Default)]
+pub(crate) struct Words {
+    pub(crate) value: Option<String>,
+    pub(crate) reason: String,
+}
+
+/// How far it has come.
+#[derive(Debug)]
+struct Course {
+    phase: Phase,
+    /// Whether its owner wants no more of it.
+    given_up: bool,
+    /// Whether it has, or had, a place in etcd's queue.
+    placed: bool,
+    /// What `unlock` has to say, once nothing of it is left in etcd or it is known that this cannot be confirmed.
+    finished: Option<Box<Result<()>>>,
     /// Who is in the way, as far as known.
-    holder: Mutex<Option<Info>>,
-    /// Why etcd has not confirmed that its place in the queue was given up.
-    unconfirmed: OnceLock<Error>,
+    holder: Option<Box<Info>>,
+    /// What was lost by our clock alone: its key is still there.
+    left_over: Option<Box<Place>>,
+    changes: Changes,
 }
 
 #[derive(Clone, Debug)]
@@ -54,7 +68,7 @@ pub(crate) enum Phase {
 
 impl Phase {
     /// The state now: reads the clock.
-    pub(crate) fn state(&self) -> State {
+    fn state(&self) -> State {
         match self {
             Phase::Waiting => State::Waiting,
             Phase::Held(place) if place.lease.remaining().is_zero() => State::Ended,
@@ -65,62 +79,174 @@ impl Phase {
     }
 }
 
+/// The changes of state that were not read yet. Of most guards nobody reads them: then it is HELD at most.
+#[derive(Debug, Default)]
+struct Changes {
+    unread: Option<Box<VecDeque<Change>>>,
+    /// HELD came first, with this token; 0: it did not.
+    held_first: i64,
+    /// What was told last; nothing before the first.
+    last: Option<State>,
+    told: Option<State>,
+}
+
+impl Changes {
+    /// The same state is not told twice running, but WAITING.
+    fn push(&mut self, change: Change) {
+        if self.last == Some(change.state) && change.state != State::Waiting || self.last == Some(State::Ended) {
+            return;
+        }
+        self.last = Some(change.state);
+        match change {
+            Change { state: State::Held, token, error: None } if self.unread.is_none() && self.held_first == 0 => {
+                self.held_first = token;
+            }
+            change => {
+                let unread = self.unread.get_or_insert_default();
+                if unread.len() == UNREAD {
+                    unread.pop_front();
+                }
+                unread.push_back(change);
+            }
+        }
+    }
+
+    /// `Some(None)`: there will be no more.
+    fn next(&mut self) -> Option<Option<Change>> {
+        loop {
+            let change = match std::mem::take(&mut self.held_first) {
+                0 => self.unread.as_mut().and_then(|unread| unread.pop_front()),
+                token => Some(Change { state: State::Held, token, error: None }),
+            };
+            let Some(change) = change else { return (self.told == Some(State::Ended)).then_some(None) };
+            // Those in between may have been merged.
+            if self.told != Some(change.state) || change.state == State::Waiting {
+                self.told = Some(change.state);
+                return Some(Some(change));
+            }
+        }
+    }
+}
+
+impl Course {
+    /// The phase for its owner.
+    fn end(&mut self, why: Option<Error>) {
+        self.phase = Phase::Ended(why.clone());
+        self.changes.push(Change { state: State::Ended, token: 0, error: why });
+    }
+
+    /// Why what was held is not any more, if nobody has told yet.
+    fn end_of_lease(&self) -> Option<Error> {
+        match &self.phase {
+            Phase::Held(place) => place.lease.ended(),
+            _ => None,
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// The place while it is held by the clock.
+    fn place(&self) -> Option<&Place> {
+        match &self.phase {
+            Phase::Held(place) if !place.lease.remaining().is_zero() => Some(place),
+            _ => None,
+        }
+    }
+}
+
 impl Acquisition {
     /// Starts the task.
-    pub(crate) fn start(queue: Queue, request: Request) -> Arc<Self> {
-        let runtime = queue.context().runtime.clone();
+    pub(crate) fn start(queue: Queue, words: Words, ask: Ask) -> Arc<Self> {
+        let context = queue.context().clone();
+        let course = Course {
+            phase: Phase::Waiting,
+            given_up: false,
+            placed: false,
+            finished: None,
+            holder: None,
+            left_over: None,
+            changes: Changes::default(),
+        };
+        let runtime = context.runtime.clone();
         let acquisition = Arc::new(Acquisition {
-            queue,
-            request,
-            started: Instant::now(),
-            phase: watch::Sender::new(Phase::Waiting),
-            changes: Feed::new(),
-            stop: watch::Sender::new(false),
-            finished: watch::Sender::new(None),
-            holder: Mutex::new(None),
-            unconfirmed: OnceLock::new(),
+            context,
+            name: queue.name.as_str().into(),
+            words: (words.value.is_some() || !words.reason.is_empty()).then(|| Box::new(words)),
+            since: crate::context::millis_since_1970(),
+            course: Bell::new(course),
         });
-        runtime.spawn(acquisition.clone().live(Abandoned(acquisition.clone())));
+        // Here and not in the task: first come, first served.
+        let joined = acquisition.context.lines.join(&acquisition, ask.only_if_free());
+        let abandoned = Abandoned::new(&acquisition);
+        runtime.spawn(acquisition.clone().come_to_hold(queue, ask, joined, abandoned));
         acquisition
     }
 
     pub(crate) fn name(&self) -> &str {
-        &self.queue.name
+        &self.name
     }
 
-    pub(crate) fn record(&self) -> &Record {
-        &self.request.record
+    /// The limit of what waits for etcd.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.context.timeout
     }
 
-    /// The phase now. One that was asked to stop has ended for its owner, whatever is still to be done in etcd.
-    pub(crate) fn phase(&self) -> Phase {
-        match &*self.phase.borrow() {
-            Phase::Ended(why) => Phase::Ended(why.clone()),
-            _ if *self.stop.borrow() => Phase::Ended(None),
-            phase => phase.clone(),
-        }
+    fn queue(&self) -> Queue {
+        Queue::new(self.context.clone(), &self.name).expect("it was made before")
     }
 
-    pub(crate) fn phases(&self) -> watch::Receiver<Phase> {
-        self.phase.subscribe()
+    /// What its key says.
+    pub(crate) fn record(&self) -> Record {
+        let (value, reason) = match &self.words {
+            Some(words) => (words.value.clone(), words.reason.clone()),
+            None => Default::default(),
+        };
+        self.context.record(value, reason, self.since)
     }
 
-    /// Who is in the way, as far as known.
-    pub(crate) fn holder(&self) -> Option<Info> {
-        let seen = self.queue.open_view().and_then(|view| view.holder());
-        seen.filter(Info::held).or_else(|| self.holder.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    /// The state now: reads the clock.
+    pub(crate) fn state(&self) -> State {
+        self.course.see(|course| course.phase.state())
     }
 
-    /// Asks the task to stop. False if that has been asked before.
-    pub(crate) fn stop(&self) -> bool {
-        self.stop.send_if_modified(|stop| !std::mem::replace(stop, true))
+    /// Returns when it does not wait any more.
+    pub(crate) async fn settled(&self) {
+        self.course.when(|course| (!matches!(course.phase, Phase::Waiting)).then_some(())).await;
+    }
+
+    /// Returns when it has ended, with the reason.
+    pub(crate) async fn ended(&self) -> Error {
+        let why = self.course.when(|course| match &course.phase {
+            Phase::Ended(why) => Some(why.clone()),
+            _ => None,
+        });
+        why.await.unwrap_or_else(|| self.unlocked())
+    }
+
+    /// The next change of state; `None` after ENDED was told.
+    pub(crate) async fn changed(&self) -> Option<Change> {
+        self.course.when(|course| course.changes.next()).await
     }
 
     /// Waits until nothing of it is left in etcd, or it is known that this cannot be confirmed.
     pub(crate) async fn finished(&self) -> Result<()> {
-        let mut finished = self.finished.subscribe();
-        let result = finished.wait_for(Option::is_some).await.expect("the sender lives in self");
-        result.clone().expect("waited for")
+        self.course.when(|course| course.finished.as_deref().cloned()).await
+    }
+
+    /// Who is in the way, as far as known.
+    pub(crate) fn holder(&self) -> Option<Info> {
+        let in_front = self.context.lines.front(&self.name).and_then(|front| front.held_info());
+        let seen = || self.context.views.get(self.queue().prefix()).and_then(|view| view.holder()).filter(Info::held);
+        in_front.or_else(seen).or_else(|| self.course.see(|course| course.holder.as_deref().cloned()))
+    }
+
+    /// While held, what others see.
+    pub(crate) fn held_info(&self) -> Option<Info> {
+        let place = self.place()?;
+        let info = self.record().into_info(&self.name, place.created);
+        Some(Info { key: self.key(&place), ..info })
     }
 
     pub(crate) fn timed_out(&self) -> Error {
@@ -134,26 +260,38 @@ impl Acquisition {
 
     /// Whether a guard of the same client holds it: who waits for that without end waits for himself.
     fn is_ours(&self, holder: &Info) -> bool {
-        let lease = self.queue.context().leases.current();
-        lease.is_some_and(|lease| lease.holds.contains(&holder.key))
-    }
-
-    /// Until when to wait for other holders.
-    fn limit(&self) -> Option<Instant> {
-        self.request.timeout.and_then(|timeout| self.started.checked_add(timeout.min(FOR_EVER)))
+        let lease = self.context.leases.current();
+        lease.is_some_and(|lease| key::number(holder.key.as_bytes(), lease.id).is_some())
     }
 
     /// The place while it is held by the clock.
     pub(crate) fn place(&self) -> Option<Place> {
-        match self.phase() {
-            Phase::Held(place) if !place.lease.remaining().is_zero() => Some(place),
-            _ => None,
-        }
+        self.course.see(|course| course.place().cloned())
+    }
+
+    /// Whether its owner wants no more of it.
+    pub(crate) fn has_given_up(&self) -> bool {
+        self.course.see(|course| course.given_up)
+    }
+
+    /// Whether it has, or had, a place in etcd's queue.
+    pub(crate) fn is_placed(&self) -> bool {
+        self.course.see(|course| course.placed)
+    }
+
+    /// That etcd has not answered for long, if so: of what is held.
+    pub(crate) fn silence(&self) -> Option<Error> {
+        self.place().and_then(|place| place.lease.silence())
+    }
+
+    /// The key of a place of it.
+    pub(crate) fn key(&self, place: &Place) -> String {
+        self.queue().key(place)
     }
 
     /// `Ok` while held; else why not, of what was held or waited for.
     pub(crate) fn check(&self) -> Result<()> {
-        match self.phase() {
+        match self.course.see(|course| course.phase.clone()) {
             Phase::Held(place) => place.lease.ended().map_or(Ok(()), Err),
             Phase::Waiting => Err(Error::new(ErrorKind::Timeout, format!("{:?} is not held yet", self.name()))),
             Phase::Ended(why) => Err(why.unwrap_or_else(|| self.unlocked())),
@@ -162,5 +300,27 @@ impl Acquisition {
 
     pub(crate) fn unlocked(&self) -> Error {
         Error::new(ErrorKind::Cancelled, format!("{:?} was unlocked", self.name()))
+    }
+}
+
+impl Held for Acquisition {
+    fn held(&self) -> Option<(String, i64)> {
+        let place = self.course.see(|course| match &course.phase {
+            Phase::Held(place) => Some(place.clone()),
+            _ => None,
+        })?;
+        Some((self.key(&place), place.created))
+    }
+
+    fn lease_is(&self, status: &Status) {
+        match status {
+            Status::Alive => self.tell_held(None),
+            Status::AtRisk(error) => self.tell_held(Some(error.clone())),
+            Status::Ended(error) => self.lose(error.clone()),
+        }
+    }
+
+    fn lose(&self, why: Error) {
+        self.lose_it(why);
     }
 }

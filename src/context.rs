@@ -1,24 +1,21 @@
 //! What all parts of one client share.
 
 use crate::clock::Clock;
+use crate::commit::Commit;
 use crate::history::History;
 use crate::info::Record;
 use crate::key::Keys;
 use crate::lease::Lease;
 use crate::leases::{Granted, Leases, Left};
+use crate::line::Lines;
 use crate::store::Store;
 use crate::views::{Closed, Views};
 use crate::{Error, ErrorKind, Loss, Result};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tracing::warn;
-
-/// How many held keys of a client are watched at most: each watch takes about 24 KiB (measured). What becomes of the
-/// others is known within some seconds, from the list of the lease's keys.
-const WATCHED: usize = 1000;
 
 /// A client's insides. Its lease is revoked when the last one who holds it goes.
 #[derive(Debug)]
@@ -29,8 +26,7 @@ pub(crate) struct Context {
     pub(crate) leases: Arc<Leases>,
     pub(crate) views: Arc<Views>,
     pub(crate) runtime: Handle,
-    /// Leave to have a held key watched.
-    pub(crate) watched: Semaphore,
+    pub(crate) lines: Lines,
     me: Identity,
 }
 
@@ -53,13 +49,12 @@ impl Context {
         me: Identity,
     ) -> Arc<Self> {
         let runtime = Handle::current();
-        let history = History::new(store, keys.probe());
+        let history = History::new(Arc::new(Commit::new(store)), keys.probe());
         let store: Arc<dyn Store> = Arc::new(history.clone());
         let leases = Leases::new(store.clone(), clock, keys.clone(), ttl, timeout, runtime.clone());
         let views = Views::new(store.clone(), runtime.clone());
         runtime.spawn(end_with(history, leases.clone(), Arc::downgrade(&views)));
-        let watched = Semaphore::new(WATCHED);
-        Arc::new(Context { store, keys, timeout, leases, views, runtime, watched, me })
+        Arc::new(Context { store, keys, timeout, leases, views, lines: Lines::default(), runtime, me })
     }
 
     /// When a request to etcd that is made now has to be answered.
@@ -67,9 +62,8 @@ impl Context {
         Instant::now() + self.timeout
     }
 
-    /// What a key of ours says.
-    pub(crate) fn record(&self, value: Option<String>, reason: String) -> Record {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    /// What a key of ours says; `since` in milliseconds since 1970.
+    pub(crate) fn record(&self, value: Option<String>, reason: String, since: u64) -> Record {
         Record {
             v: 1,
             value: value.unwrap_or_else(|| format!("{}:{}", self.me.host, self.me.pid)),
@@ -77,7 +71,7 @@ impl Context {
             pid: self.me.pid,
             program: self.me.program.clone(),
             reason,
-            since: since.as_millis() as u64,
+            since,
             unknown: Default::default(),
         }
     }
@@ -130,6 +124,10 @@ impl Drop for Context {
         let disconnected = Closed::Disconnected.to_error();
         self.leases.close_behind(disconnected.clone(), disconnected);
     }
+}
+
+pub(crate) fn millis_since_1970() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis() as u64
 }
 
 /// Ends what a client has when etcd's history goes back; ends itself when the client does.

@@ -1,9 +1,9 @@
 //! One acquisition of one lock.
 
-use crate::acquisition::{Acquisition, Phase};
+use crate::acquisition::Acquisition;
 use crate::{Error, ErrorKind, Info, Result};
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -57,14 +57,11 @@ pub struct Change {
 #[must_use = "dropping a guard unlocks"]
 pub struct Guard {
     acquisition: Arc<Acquisition>,
-    timeout: Duration,
-    /// What `changed` told last.
-    told: Mutex<State>,
 }
 
 impl Guard {
-    pub(crate) fn new(acquisition: Arc<Acquisition>, timeout: Duration) -> Self {
-        Guard { acquisition, timeout, told: Mutex::new(State::Waiting) }
+    pub(crate) fn new(acquisition: Arc<Acquisition>) -> Self {
+        Guard { acquisition }
     }
 
     /// The lock's name.
@@ -80,13 +77,13 @@ impl Guard {
 
     /// The key in etcd that holds the lock; empty while it is not held.
     pub fn key(&self) -> String {
-        self.acquisition.place().map_or_else(String::new, |place| place.key)
+        self.acquisition.place().map_or_else(String::new, |place| self.acquisition.key(&place))
     }
 
     /// Where it stands. Reads the clock in the call: a guard whose time ran out is ENDED here, whatever was or was not
     /// heard from etcd.
     pub fn state(&self) -> State {
-        self.acquisition.phase().state()
+        self.acquisition.state()
     }
 
     /// Whether the lock is held now, as far as this process can know.
@@ -102,13 +99,8 @@ impl Guard {
     /// From memory: while held, what [`Client::get`](crate::Client::get) would say of this guard; before, or when the
     /// wait has ended without it, who held the lock when last heard of (token 0: not known).
     pub fn info(&self) -> Info {
-        match self.acquisition.place() {
-            Some(place) => {
-                let info = self.acquisition.record().clone().into_info(self.name(), place.created);
-                Info { key: place.key, ..info }
-            }
-            None => self.acquisition.holder().unwrap_or_else(|| Info::free(self.name())),
-        }
+        let others = || self.acquisition.holder().unwrap_or_else(|| Info::free(self.name()));
+        self.acquisition.held_info().unwrap_or_else(others)
     }
 
     /// `Ok` while the lock is held, else why not: `Lost`, `Cancelled`, or the error that ended the wait; `Timeout` while
@@ -120,11 +112,12 @@ impl Guard {
     /// Waits until the lock is held, at most for `limit` (`None`: as long as it takes). A
     /// [`Timeout`](crate::ErrorKind::Timeout) by `limit` leaves the guard in the queue; any other error has ended it.
     pub async fn wait(&self, limit: impl Into<Option<Duration>>) -> Result<()> {
-        let mut phases = self.acquisition.phases();
-        let ready = phases.wait_for(|phase| !matches!(phase, Phase::Waiting));
         let waited = match limit.into() {
-            Some(limit) => timeout(limit, ready).await.is_ok(),
-            None => ready.await.is_ok(),
+            Some(limit) => timeout(limit, self.acquisition.settled()).await.is_ok(),
+            None => {
+                self.acquisition.settled().await;
+                true
+            }
         };
         match waited {
             true => self.check(),
@@ -138,25 +131,13 @@ impl Guard {
     /// Callers share one sequence: each change goes to one of them. A reader that is slow is told the latest changes;
     /// ENDED always.
     pub async fn changed(&self) -> Option<Change> {
-        loop {
-            let change = self.acquisition.changes.next().await?;
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            if *told != change.state || change.state == State::Waiting {
-                *told = change.state;
-                return Some(change);
-            }
-        }
+        self.acquisition.changed().await
     }
 
     /// Returns when the guard has ended, with the reason: `Lost`; `Cancelled` after `unlock` or `disconnect`; or the
     /// error that ended the wait.
     pub async fn lost(&self) -> Error {
-        let mut phases = self.acquisition.phases();
-        let ended = phases.wait_for(|phase| matches!(phase, Phase::Ended(_))).await;
-        match ended.as_deref() {
-            Ok(Phase::Ended(Some(why))) => why.clone(),
-            _ => self.acquisition.unlocked(),
-        }
+        self.acquisition.ended().await
     }
 
     /// Ends the guard whatever its state: leaves the queue, or releases the lock, and waits until etcd has confirmed
@@ -166,10 +147,10 @@ impl Guard {
     /// `Unavailable` (etcd has not confirmed: the hold is over here, and the release is tried until the lease has
     /// ended). Nothing happens before the future is polled; from then on, dropping it does not undo it.
     pub async fn unlock(&self) -> Result<()> {
-        if !self.acquisition.stop() {
+        if !self.acquisition.give_up() {
             return Err(self.acquisition.unlocked());
         }
-        match timeout(self.timeout, self.acquisition.finished()).await {
+        match timeout(self.acquisition.timeout(), self.acquisition.finished()).await {
             Ok(result) => result,
             Err(_) => Err(Error::new(
                 ErrorKind::Unavailable,
@@ -181,7 +162,7 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.acquisition.stop();
+        self.acquisition.give_up();
     }
 }
 

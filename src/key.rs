@@ -1,7 +1,7 @@
 //! The layout of keys in etcd. No other file knows it.
 //!
 //! ```text
-//! {prefix}{name}/{lease}-{n}     one acquisition; the lowest create revision under {prefix}{name}/ holds the lock
+//! {prefix}{name}/{lease}-{n}     a client in a queue; the lowest create revision under {prefix}{name}/ holds the lock
 //! {prefix}%!/epoch/{lease}       a client's epoch, see epoch.rs
 //! ```
 //!
@@ -47,9 +47,24 @@ impl Keys {
     }
 }
 
-/// The key of acquisition `n` of the client with `lease`, in the queue that starts with `queue`. Never used twice.
-pub(crate) fn place(queue: &str, lease: i64, n: u64) -> String {
-    format!("{queue}{lease:x}-{n}")
+/// The key number `number` of the client with `lease`, in the queue that starts with `queue`.
+pub(crate) fn place(queue: &str, lease: i64, number: u32) -> String {
+    format!("{queue}{lease:x}-{number}")
+}
+
+/// The start of the queue in which a key lies.
+pub(crate) fn queue_of(key: &str) -> &str {
+    &key[..key.rfind('/').map_or(0, |slash| slash + 1)]
+}
+
+/// The number of a key that is of the client with `lease`.
+pub(crate) fn number(key: &[u8], lease: i64) -> Option<u32> {
+    let last = key.rsplit(|byte| *byte == b'/').next()?;
+    let (of, number) = std::str::from_utf8(last).ok()?.split_once('-')?;
+    if i64::from_str_radix(of, 16) != Ok(lease) {
+        return None;
+    }
+    number.parse().ok()
 }
 
 /// Refuses text that is too long or that C could not carry.
@@ -94,6 +109,16 @@ mod tests {
         let keys = Keys::new(String::new()).unwrap();
         assert_eq!(keys.queue("db-migrate").unwrap(), "db-migrate/");
         assert_eq!(place("db-migrate/", 0x694d71ddacfda227, 7), "db-migrate/694d71ddacfda227-7");
+    }
+
+    #[test]
+    fn the_number_of_a_key_is_read_back_from_our_own_alone() {
+        let key = place("/a%2Fb/", 0x1f, 12);
+        assert_eq!((number(key.as_bytes(), 0x1f), number(key.as_bytes(), 0x1e)), (Some(12), None));
+        for other in ["/a/1f", "/a/1f-", "/a/1f-x", "1f", "", "/%!/epoch/1f"] {
+            assert_eq!(number(other.as_bytes(), 0x1f), None, "{other}");
+        }
+        assert_eq!(queue_of(&key), "/a%2Fb/");
     }
 
     #[test]

@@ -1,29 +1,23 @@
 //! The lease of a client: granted, kept alive, and known to be lost before etcd can know it.
 
+mod keep;
+
+pub(crate) use keep::deleted;
+
 use crate::clock::Clock;
 use crate::epoch::Epoch;
 use crate::holds::Holds;
 use crate::key::Keys;
-use crate::pauses::Pauses;
-use crate::store::{Fault, Grant, Store};
+use crate::store::Grant;
 use crate::{Error, ErrorKind, Loss};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
 use tracing::{debug, warn};
 
 /// What a deadline lies before the end of the lease, at least: room for timers, and for those who have to stop.
 const LEAST_MARGIN: Duration = Duration::from_millis(500);
-/// The pause between two beats of which the first failed.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// How often the clock is looked at: timers stand still while the machine sleeps, and the clock does not.
-const GLANCE: Duration = Duration::from_millis(500);
-/// How often it is checked that etcd still has all keys that hold locks.
-const LIST_KEYS: Duration = Duration::from_secs(5);
-
 /// A lease that was granted. It ends once and for all: there is no way back, only a new one.
 #[derive(Debug)]
 pub(crate) struct Lease {
@@ -38,8 +32,6 @@ pub(crate) struct Lease {
     status: watch::Sender<Status>,
     /// Why it was not renewed lately.
     trouble: Mutex<Option<Error>>,
-    /// How many places in queues it has been used for.
-    places: AtomicU64,
 }
 
 /// How a lease stands, for those who wait for a change. Those who want to know now ask [`Lease::remaining`].
@@ -62,7 +54,6 @@ impl Lease {
             deadline: AtomicU64::new(0),
             status: watch::Sender::new(Status::Alive),
             trouble: Mutex::new(None),
-            places: AtomicU64::new(0),
         };
         lease.deadline.store(nanos(sent + lease.life()), Ordering::Release);
         lease
@@ -125,11 +116,6 @@ impl Lease {
         }
     }
 
-    /// A number for a place in a queue: no two are the same.
-    pub(crate) fn next_place(&self) -> u64 {
-        self.places.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
     /// Ends it here, for the first reason that is given.
     pub(crate) fn end(&self, reason: Error) {
         self.deadline.store(0, Ordering::Release);
@@ -189,70 +175,6 @@ impl Lease {
 
     fn trouble(&self) -> MutexGuard<'_, Option<Error>> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Keeps it alive until it ends.
-    pub(crate) async fn keep(self: Arc<Self>, store: Arc<dyn Store>) {
-        tokio::select! { biased;
-            _ = self.wait_ended() => (),
-            () = self.look_at_the_clock() => (),
-            () = self.beat(&*store) => (),
-            () = self.look_at_the_keys(&*store) => (),
-        }
-    }
-
-    /// Sends a beat every third of the TTL; after one that failed, again at once; after some that were refused, less and
-    /// less often.
-    async fn beat(&self, store: &dyn Store) {
-        let mut beats = store.keep_alive(self.id);
-        let mut pause = self.grant.ttl / 3;
-        let mut refusals = Pauses::new();
-        loop {
-            sleep(pause).await;
-            let sent = self.clock.now();
-            match beats.beat(Instant::now() + self.remaining()).await {
-                Ok(_) if self.renewed(sent) => pause = self.grant.ttl / 3,
-                Ok(_) => return self.end(self.expired()),
-                Err(Fault::LeaseGone) => return self.end(Fault::LeaseGone.into_error()),
-                Err(fault) => {
-                    let refused = matches!(fault, Fault::Refused(_));
-                    *self.trouble() = Some(fault.into_error());
-                    pause = PAUSE;
-                    if refused {
-                        refusals.pause().await;
-                    }
-                }
-            }
-        }
-    }
-
-    /// Tells when it comes to be at risk, and ends it when its time is over.
-    async fn look_at_the_clock(&self) {
-        loop {
-            let remaining = self.remaining();
-            if remaining.is_zero() {
-                return self.end(self.expired());
-            }
-            if remaining < self.risk() {
-                self.tell_risk();
-                sleep(remaining.min(GLANCE)).await;
-            } else {
-                sleep((remaining - self.risk() + Duration::from_millis(1)).min(GLANCE)).await;
-            }
-        }
-    }
-
-    /// Reads the list of its keys once in a while, and has those look for themselves that should be in it.
-    async fn look_at_the_keys(&self, store: &dyn Store) {
-        loop {
-            sleep(LIST_KEYS).await;
-            let Some(held) = self.holds.snapshot() else { continue };
-            match store.lease_keys(self.id, Instant::now() + LIST_KEYS).await {
-                Ok(found) => self.holds.doubt(held, found),
-                // The next beat finds out whether that is so.
-                Err(fault) => debug!(lease = self.id, ?fault, "the keys were not listed"),
-            }
-        }
     }
 
     /// That etcd has not answered for long, if so.

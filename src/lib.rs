@@ -24,8 +24,10 @@
 #![forbid(unsafe_code)]
 
 mod acquisition;
+mod bell;
 mod client;
 mod clock;
+mod commit;
 mod context;
 mod epoch;
 mod error;
@@ -41,6 +43,7 @@ mod info;
 mod key;
 mod lease;
 mod leases;
+mod line;
 mod lock;
 mod pauses;
 mod queue;

@@ -1,6 +1,6 @@
 //! An acquisition to be.
 
-use crate::acquisition::{Acquisition, Request};
+use crate::acquisition::{Acquisition, Ask, Words};
 use crate::context::Context;
 use crate::key::check_text;
 use crate::queue::Queue;
@@ -60,9 +60,8 @@ impl Lock {
             check_text("value", value, VALUE_MAX)?;
         }
         check_text("reason", &self.reason, REASON_MAX)?;
-        let record = self.context.record(self.value, self.reason);
-        let acquisition = Acquisition::start(queue, Request { record, timeout: self.timeout });
-        Ok(Guard::new(acquisition, self.context.timeout))
+        let words = Words { value: self.value, reason: self.reason };
+        Ok(Guard::new(Acquisition::start(queue, words, Ask::new(self.timeout))))
     }
 }
 

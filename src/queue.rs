@@ -1,33 +1,35 @@
 //! The queue of one lock in etcd: enter it, wait for one's turn, leave it.
 //!
-//! Who enters creates a key under the name's prefix; the lowest create revision holds the lock. No key is ever used
-//! twice, so a delete that comes late hurts nobody. How a lost answer to an enter is dealt with: see `epoch.rs`.
+//! Who enters creates a key under the name's prefix; the lowest create revision holds the lock. No key is used twice about
+//! which there was ever a doubt, so a delete that comes late hurts nobody (see `holds.rs`). How a lost answer to an enter
+//! is dealt with: see `epoch.rs`.
 
 use crate::context::Context;
-use crate::holds::Hold;
 use crate::info::Info;
 use crate::key;
-use crate::lease::Lease;
+use crate::lease::{Lease, deleted};
+use crate::line::Sent;
 use crate::pauses::Pauses;
-use crate::store::{Compare, Deleted, Event, Fault, KeyRange, KeyValue, Op, Range, RangeReply, Txn, TxnReply, Watch};
+use crate::store::{Compare, Deleted, Fault, KeyRange, KeyValue, Op, Range, RangeReply, Txn, TxnReply};
 use crate::view::{Rank, View};
-use crate::{Error, Loss, Result};
+use crate::{Error, Result};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// How old a hold is before its key is watched: most are over by then.
-const WATCH_AFTER: Duration = Duration::from_millis(100);
 /// The pause before something that somebody waits for is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// A place in a queue: a key of ours that has been there.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
-    pub(crate) key: String,
+    pub(crate) lease: Arc<Lease>,
+    /// The number of the key.
+    pub(crate) number: u32,
+    /// Whether a request about it may still be under way: the number is not used again then.
+    pub(crate) doubted: bool,
     /// Its create revision: the token, once it holds.
     pub(crate) created: i64,
-    pub(crate) lease: Arc<Lease>,
 }
 
 /// The outcome of an enter.
@@ -68,9 +70,12 @@ impl Queue {
         self.context.views.of(&self.name, &self.prefix)
     }
 
-    /// The view, if somebody has had it opened.
-    pub(crate) fn open_view(&self) -> Option<Arc<View>> {
-        self.context.views.get(&self.prefix)
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub(crate) fn key(&self, place: &Place) -> String {
+        key::place(&self.prefix, place.lease.id, place.number)
     }
 
     /// A lease to enter with.
@@ -78,7 +83,7 @@ impl Queue {
         self.context.leases.get(by).await
     }
 
-    pub(crate) fn context(&self) -> &Context {
+    pub(crate) fn context(&self) -> &Arc<Context> {
         &self.context
     }
 
@@ -89,7 +94,8 @@ impl Queue {
         Ok(self.info(&reply))
     }
 
-    /// Creates a key at the tail; or, with `only_if_free`, only if it is the head too.
+    /// Creates a key at the tail; or, with `only_if_free`, only if it is the head too. Goes on from what was `sent`, if
+    /// anything was.
     ///
     /// Must be awaited to its end: dropped half-way, it could leave a key behind. It ends soon after `by`.
     pub(crate) async fn enter(
@@ -97,26 +103,41 @@ impl Queue {
         lease: &Arc<Lease>,
         record: Vec<u8>,
         only_if_free: bool,
+        sent: Option<Sent>,
         by: Instant,
     ) -> Result<Entered, Lapse> {
-        let key = key::place(&self.prefix, lease.id, lease.next_place());
+        let mut number = Number::new(lease, sent.as_ref().map(|sent| sent.number));
+        let key = key::place(&self.prefix, lease.id, number.number);
+        let mut sent = sent.map(|sent| (sent.epoch, sent.answer));
         loop {
-            let epoch = lease.epoch.value();
-            let txn = self.enter_txn(lease, &key, &record, epoch, only_if_free);
-            let answer = match self.context.store.txn(txn, by).await {
+            let (epoch, answer) = match sent.take() {
+                Some(sent) => sent,
+                None => {
+                    let epoch = lease.epoch.value();
+                    let txn = self.enter_txn(lease, &key, &record, epoch, only_if_free);
+                    (epoch, self.context.store.txn(txn, by).await)
+                }
+            };
+            let answer = match answer {
                 Ok(reply) if reply.succeeded => Ok(Some((reply.revision, self.info(&reply.ranges[0])))),
                 Ok(reply) => match self.refused(&key, lease, epoch, reply) {
                     Refused::There(created, holder) => Ok(Some((created, holder))),
-                    Refused::Busy(holder) => return Ok(Entered::Busy(holder)),
+                    Refused::Busy(holder) => {
+                        number.give_back();
+                        return Ok(Entered::Busy(holder));
+                    }
                     Refused::OtherEpoch => Ok(None),
                     Refused::NoEpoch => lease.epoch.fence(&*self.context.store, epoch, by).await.map(|()| None),
                 },
-                Err(Fault::Doubt(_)) => self.settle(lease, &key, epoch, by).await,
+                Err(Fault::Doubt(_)) => {
+                    number.doubted = true;
+                    self.settle(lease, &key, epoch, by).await
+                }
                 Err(fault) => Err(fault),
             };
             match answer {
                 Ok(Some((created, holder))) => {
-                    let place = Place { key, created, lease: lease.clone() };
+                    let place = number.place(created);
                     return Ok(match holder.token == created {
                         true => Entered::First(place),
                         false => Entered::Behind(place, holder),
@@ -147,6 +168,31 @@ impl Queue {
             ],
             ..Txn::default()
         }
+    }
+
+    /// Leaves a place and enters anew with the key `number`, for another guard, in one request. The place is left also if
+    /// the enter is refused. What an enter without an answer calls for is left to [`enter`](Self::enter).
+    pub(crate) async fn leave_for(
+        &self,
+        place: &Place,
+        number: u32,
+        epoch: i64,
+        record: Vec<u8>,
+    ) -> Result<TxnReply, Fault> {
+        let key = key::place(&self.prefix, place.lease.id, number);
+        let mut txn = self.enter_txn(&place.lease, &key, &record, epoch, false);
+        let leave = Op::Delete(self.key(place));
+        txn.then.insert(0, leave.clone());
+        txn.otherwise.insert(0, leave);
+        self.context.store.txn(txn, self.context.by()).await
+    }
+
+    /// What it means that a place was left, and its key was there to be deleted or not. Its number can be used again.
+    pub(crate) fn left(&self, place: &Place, was_there: bool) -> Deleted {
+        if !place.doubted {
+            place.lease.holds.give_back(place.number);
+        }
+        if was_there { Deleted::Now } else { Deleted::Absent }
     }
 
     /// Why an enter did not succeed, from what its transaction read instead.
@@ -192,12 +238,12 @@ impl Queue {
 
     /// Waits until a place is the first: then it holds the lock. May be dropped at any time.
     pub(crate) async fn turn(&self, place: &Place) -> Result<(), Lapse> {
-        let view = self.view();
-        let attention = view.attend(place);
+        let (view, key) = (self.view(), self.key(place));
+        let attention = view.attend(&key);
         loop {
-            let looked = match view.rank(place) {
-                Rank::First => self.prove(place).await?,
-                Rank::Gone => self.check_gone(place).await?,
+            let looked = match view.rank(&key, place.created) {
+                Rank::First => self.prove(place, &key).await?,
+                Rank::Gone => self.check_gone(place, &key).await?,
                 Rank::Failed(error) => return Err(Lapse::Failed(error)),
                 Rank::NotSeenYet | Rank::Behind => Looked::AsBefore,
             };
@@ -214,11 +260,11 @@ impl Queue {
 
     /// The proof that a place is the first: a read at a revision at which it was there, and the oldest. No older key
     /// can appear later, so any member may answer, and no lost event of a watch can mislead.
-    async fn prove(&self, place: &Place) -> Result<Looked, Lapse> {
+    async fn prove(&self, place: &Place, key: &str) -> Result<Looked, Lapse> {
         let oldest = Range::oldest(&*self.prefix);
         for read in [oldest.clone().serializable(), oldest] {
             let first = match self.context.store.range(read, self.context.by()).await {
-                Ok(reply) => reply.revision >= place.created && is_first(&reply, place),
+                Ok(reply) => reply.revision >= place.created && is_first(&reply, key, place.created),
                 Err(Fault::Refused(error)) => return Err(Lapse::Failed(error)),
                 Err(_) => false,
             };
@@ -233,70 +279,43 @@ impl Queue {
     }
 
     /// The view does not show the place any more: is that so?
-    async fn check_gone(&self, place: &Place) -> Result<Looked, Lapse> {
-        match self.is_there(place).await {
-            Ok(false) => Err(Lapse::Gone(deleted(place))),
-            Ok(true) => Ok(Looked::Differently),
+    async fn check_gone(&self, place: &Place, key: &str) -> Result<Looked, Lapse> {
+        match self.context.store.range(Range::key(key), self.context.by()).await {
+            Ok(reply) if reply.kvs.first().is_some_and(|kv| kv.created == place.created) => Ok(Looked::Differently),
+            Ok(_) => Err(Lapse::Gone(deleted(key))),
             Err(Fault::Refused(error)) => Err(Lapse::Failed(error)),
             Err(_) => Ok(Looked::Differently),
         }
-    }
-
-    /// Returns when the key of a held place has gone though its lease has not. May be dropped at any time.
-    pub(crate) async fn deleted(&self, place: &Place) -> Error {
-        let hold = place.lease.holds.add(place.key.clone());
-        sleep(WATCH_AFTER).await;
-        // Of those that are too many, the list of the lease's keys alone tells.
-        let watched = self.context.watched.try_acquire();
-        let mut pauses = Pauses::new();
-        loop {
-            match watched {
-                Ok(_) => self.watch_place(place, &hold).await,
-                Err(_) => hold.doubted().await,
-            }
-            if let Ok(false) = self.is_there(place).await {
-                return deleted(place);
-            }
-            pauses.pause().await;
-        }
-    }
-
-    /// Returns when the watch of a key has shown a deletion, or has failed.
-    async fn watch_place(&self, place: &Place, hold: &Hold<'_>) {
-        let key = KeyRange::Key(place.key.clone());
-        let Ok(mut watch) = self.context.store.watch(key, None, self.context.by()).await else { return };
-        // It may have gone before the watch began, and a watch can be silent.
-        while let Ok(true) = self.is_there(place).await {
-            tokio::select! { biased;
-                () = until_deleted(&mut *watch) => return,
-                () = hold.doubted() => (),
-            }
-        }
-    }
-
-    async fn is_there(&self, place: &Place) -> Result<bool, Fault> {
-        let reply = self.context.store.range(Range::key(&*place.key), self.context.by()).await?;
-        Ok(reply.kvs.first().is_some_and(|kv| kv.created == place.created))
     }
 
     /// Takes a place out of the queue and waits for etcd's confirmation. Must be awaited to its end.
     ///
     /// `Unavailable` says that there is none yet: it is then tried behind.
     pub(crate) async fn leave(&self, place: &Place) -> Result<Deleted> {
-        match self.context.store.delete(place.key.clone(), self.context.by()).await {
-            Ok(deleted) => Ok(deleted),
-            Err(fault) => {
-                self.forget(place.lease.clone(), place.key.clone(), None);
-                Err(fault.into_error())
-            }
+        match self.delete(place).await? {
+            Deleted::Unclear => Ok(Deleted::Unclear),
+            deleted => Ok(self.left(place, deleted == Deleted::Now)),
         }
+    }
+
+    /// The same, when an earlier request to leave it may yet be done.
+    pub(crate) async fn leave_in_doubt(&self, place: &Place) -> Result<Deleted> {
+        self.delete(place).await.map(|_| Deleted::Unclear)
+    }
+
+    async fn delete(&self, place: &Place) -> Result<Deleted> {
+        let key = self.key(place);
+        self.context.store.delete(key.clone(), self.context.by()).await.map_err(|fault| {
+            self.forget(place.lease.clone(), key, None);
+            fault.into_error()
+        })
     }
 
     /// Deletes the key of a hold whose lease has ended by our clock, until etcd has confirmed it or ended the lease, too.
     pub(crate) async fn discard(&self, place: &Place) {
-        let end = Instant::now() + place.lease.ttl();
+        let (end, key) = (Instant::now() + place.lease.ttl(), self.key(place));
         let mut pauses = Pauses::new();
-        while Instant::now() < end && self.context.store.delete(place.key.clone(), self.context.by()).await.is_err() {
+        while Instant::now() < end && self.context.store.delete(key.clone(), self.context.by()).await.is_err() {
             pauses.pause().await;
         }
     }
@@ -344,11 +363,27 @@ enum Refused {
     NoEpoch,
 }
 
-/// Returns when the watch shows a deletion, or ends.
-async fn until_deleted(watch: &mut dyn Watch) {
-    while let Ok(events) = watch.next().await {
-        if events.iter().any(|event| matches!(event, Event::Delete { .. })) {
-            return;
+/// The number of a key that is to enter.
+struct Number<'a> {
+    lease: &'a Arc<Lease>,
+    number: u32,
+    doubted: bool,
+}
+
+impl<'a> Number<'a> {
+    fn new(lease: &'a Arc<Lease>, given: Option<u32>) -> Self {
+        Number { lease, number: given.unwrap_or_else(|| lease.holds.take()), doubted: false }
+    }
+
+    fn place(self, created: i64) -> Place {
+        let Number { lease, number, doubted } = self;
+        Place { lease: lease.clone(), number, doubted, created }
+    }
+
+    /// It has not entered, and will not.
+    fn give_back(self) {
+        if !self.doubted {
+            self.lease.holds.give_back(self.number);
         }
     }
 }
@@ -361,16 +396,12 @@ enum Looked {
     Differently,
 }
 
-fn is_first(oldest: &RangeReply, place: &Place) -> bool {
-    let is_ours = |kv: &KeyValue| kv.key == place.key.as_bytes() && kv.created == place.created;
+fn is_first(oldest: &RangeReply, key: &str, created: i64) -> bool {
+    let is_ours = |kv: &KeyValue| kv.key == key.as_bytes() && kv.created == created;
     oldest.kvs.first().is_some_and(is_ours)
 }
 
 fn lease_gone(lease: &Lease) -> Error {
     lease.end(Fault::LeaseGone.into_error());
     lease.ended().expect("just ended")
-}
-
-fn deleted(place: &Place) -> Error {
-    Error::lost(Loss::KeyDeleted, format!("somebody has deleted the key {}", place.key))
 }

@@ -58,6 +58,19 @@ pub(crate) trait Store: Debug + Send + Sync {
     fn keep_alive(&self, lease: i64) -> Box<dyn KeepAlive>;
     /// Watches `keys`, from now on or from the revision `from`. The answer comes once the watch is running.
     fn watch(&self, keys: KeyRange, from: Option<i64>, by: Instant) -> Pending<'_, Box<dyn Watch>>;
+    fn watch_keys(&self, _by: Instant) -> Pending<'_, Box<dyn KeyWatch>> {
+        Box::pin(std::future::pending())
+    }
+}
+pub(crate) trait KeyWatch: Send {
+    fn add(&mut self, key: &str, from: Option<i64>);
+    fn remove(&mut self, key: &str);
+    fn next(&mut self) -> Pending<'_, KeyNews>;
+}
+#[allow(dead_code)]
+pub(crate) enum KeyNews {
+    Watched { key: String, begun: i64 },
+    Gone { key: String },
 }
 
 /// A lease being kept alive, beat by beat.
@@ -235,6 +248,6 @@ pub(crate) enum Deleted {
     Now,
     /// It was not there.
     Absent,
-    /// It is not there any more; whether an earlier try of ours or somebody else deleted it cannot be told.
+    /// It is not there any more; an earlier try of ours had no answer, and may have deleted it, or may yet be done.
     Unclear,
 }

@@ -8,7 +8,6 @@
 use crate::feed::Feed;
 use crate::info::Info;
 use crate::pauses::Pauses;
-use crate::queue::Place;
 use crate::store::{Event, Fault, KeyRange, KeyValue, Range, RangeReply, Store, Watch};
 use crate::{Error, ErrorKind, Result};
 use std::collections::{BTreeMap, HashMap};
@@ -108,21 +107,23 @@ impl View {
 
     /// Has a place told when it may have become the first, or has gone: it alone, or each change would wake all who
     /// wait.
-    pub(crate) fn attend(self: &Arc<Self>, place: &Place) -> Attention {
+    pub(crate) fn attend(self: &Arc<Self>, key: &str) -> Attention {
         let news = Arc::new(Notify::new());
-        self.state().attending.insert(place.key.clone().into_bytes(), news.clone());
-        Attention { view: self.clone(), key: place.key.clone(), news }
+        self.state().attending.insert(key.into(), news.clone());
+        Attention { view: self.clone(), key: key.into(), news }
     }
 
-    pub(crate) fn rank(&self, place: &Place) -> Rank {
+    /// Where the key stands that was created at `created`: it may be there once more, of an earlier or a later use.
+    pub(crate) fn rank(&self, key: &str, created: i64) -> Rank {
         let state = self.state();
         match &state.ended {
             Some(error) => return Rank::Failed(error.clone()),
-            None if state.revision < place.created => return Rank::NotSeenYet,
+            None if state.revision < created => return Rank::NotSeenYet,
             None => (),
         }
-        match state.created.get(place.key.as_bytes()) {
-            Some(_) if state.oldest().is_some_and(|kv| kv.key == place.key.as_bytes()) => Rank::First,
+        match state.created.get(key.as_bytes()) {
+            Some(seen) if *seen != created => Rank::Gone,
+            Some(_) if state.oldest().is_some_and(|kv| kv.key == key.as_bytes()) => Rank::First,
             Some(_) => Rank::Behind,
             None => Rank::Gone,
         }

@@ -42,24 +42,35 @@ async fn guards_of_one_client_take_turns_in_order_with_rising_tokens() {
     let etcd = Etcd::start();
     let client = client(&etcd).await;
     let first = client.lock("x").await.unwrap();
-    let mut waiting = Vec::new();
-    for _ in 0..5 {
-        let guard = client.lock("x").start().unwrap();
-        // Only when it is in the queue may the next one enter, or their order would be chance.
-        let keys = etcd.keys("/locker/x/").len();
-        eventually("it is in the queue", async || etcd.keys("/locker/x/").len() > keys || keys > waiting.len() + 1)
-            .await;
-        waiting.push(guard);
-    }
+    let waiting: Vec<_> = (0..5).map(|_| client.lock("x").start().unwrap()).collect();
     let mut token = first.token();
     let mut holder = first;
     for guard in waiting {
         assert_eq!(guard.state(), State::Waiting);
         holder.unlock().await.unwrap();
         timeout(PATIENCE, guard.wait(None)).await.unwrap().unwrap();
-        assert!(guard.token() > token);
+        // The release and the enter were one change of etcd.
+        assert_eq!(guard.token(), token + 1);
+        assert_eq!(etcd.keys("/locker/"), [guard.key()], "one client has one place");
         token = guard.token();
         holder = guard;
+    }
+}
+
+#[tokio::test]
+async fn guards_of_one_client_do_not_keep_others_waiting() {
+    let etcd = Etcd::start();
+    let (one, other) = (client(&etcd).await, client(&etcd).await);
+    let first = one.lock("x").await.unwrap();
+    let mut holder = &first;
+    let waiting = [&one, &other, &one, &other].map(|client| client.lock("x").start().unwrap());
+    eventually("the other one is in the queue", async || one.get("x").await.unwrap().waiters == 1).await;
+    // Of each client one is in etcd's queue; a second one comes to its tail when the first leaves.
+    for turn in [1, 0, 3, 2] {
+        holder.unlock().await.unwrap();
+        timeout(PATIENCE, waiting[turn].wait(None)).await.unwrap().unwrap();
+        assert_eq!(waiting.iter().filter(|guard| guard.held()).count(), 1);
+        holder = &waiting[turn];
     }
 }
 
@@ -284,7 +295,7 @@ async fn a_thousand_wait_for_one_lock() {
     let (one, other) = (client(&etcd).await, client(&etcd).await);
     let held = one.lock("x").await.unwrap();
     let waiting: Vec<_> = (0..1000).map(|_| other.lock("x").start().unwrap()).collect();
-    eventually("all are in the queue", async || one.get("x").await.unwrap().waiters == 1000).await;
+    eventually("they are in the queue", async || one.get("x").await.unwrap().waiters == 1).await;
     held.unlock().await.unwrap();
     let first = {
         let all: Vec<_> = waiting.iter().map(|guard| Box::pin(guard.wait(None))).collect();

@@ -290,8 +290,8 @@ impl Store for Cluster {
             };
             let answer = self.call(Kind::Write, by, delete).await?;
             Ok(match (answer.value.deleted(), answer.doubted) {
+                (_, true) => Deleted::Unclear,
                 (0, false) => Deleted::Absent,
-                (0, true) => Deleted::Unclear,
                 _ => Deleted::Now,
             })
         })

@@ -148,7 +148,7 @@ impl Store for Arc<Connection> {
         };
         Box::pin(async move {
             Ok(match self.call(true, by, request).await? {
-                (Deleted::Absent, true) => Deleted::Unclear,
+                (_, true) => Deleted::Unclear,
                 (deleted, _) => deleted,
             })
         })

@@ -61,7 +61,9 @@ pub(super) async fn history_goes_back(seed: u64) {
         _ => model.step(|etcd| etcd.backup()),
     };
     let after = lock("b").await.unwrap();
-    let waiting = lock("b").start().unwrap();
+    // Of another client: it has a place of its own.
+    let other = Peer::new(Arc::new(model.clone()), &weather);
+    let waiting = Lock::new(other.context(), "b".into()).start().unwrap();
     let queue = Queue::new(peer.context(), "b").unwrap();
     let holders = queue.view().watch(peer.context().by()).await.unwrap();
     let mut watcher = Watcher::new("b".into(), holders);

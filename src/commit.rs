@@ -1,0 +1,291 @@
+//! Gathers the requests of one client that enter and leave queues at the same time into one.
+//!
+//! What a transaction costs etcd is mostly the same for one that holds sixty others as for a single one. So while a few
+//! are under way, those that come meanwhile wait for the next and travel in it together, each with its own conditions. Who
+//! comes when nothing is under way does not wait: a lone caller pays nothing.
+//!
+//! etcd looks at all conditions of a request before it does any of it. So a request never has two parts for one queue:
+//! both would find it empty.
+
+use crate::key;
+use crate::store::*;
+use crate::{Error, ErrorKind};
+use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
+
+/// How many requests are under way at once. One more keeps etcd busy while the answers of the other are read.
+const LANES: usize = 2;
+/// How many parts a request has at most: etcd allows 128 operations, counting those inside.
+const PARTS: usize = 60;
+
+/// A store that gathers.
+#[derive(Clone, Debug)]
+pub(crate) struct Commit(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn Store>,
+    runtime: Handle,
+    traffic: Mutex<Traffic>,
+}
+
+#[derive(Debug, Default)]
+struct Traffic {
+    under_way: usize,
+    waiting: VecDeque<Part>,
+}
+
+/// What waits for the next request.
+#[derive(Debug)]
+struct Part {
+    id: u64,
+    what: What,
+    by: Instant,
+    tell: oneshot::Sender<Result<Done, Fault>>,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Enter(Txn),
+    /// Deletes a key. May be repeated.
+    Leave(String),
+}
+
+#[derive(Debug)]
+enum Done {
+    Entered(TxnReply),
+    Left(Deleted),
+}
+
+impl Commit {
+    /// Must be called within the runtime on which it will live.
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Commit(Arc::new(Inner { store, runtime: Handle::current(), traffic: Mutex::default() }))
+    }
+
+    async fn send(&self, what: What, by: Instant) -> Result<Done, Fault> {
+        let waiting = self.0.enqueue(what, by);
+        let (id, done) = match waiting {
+            Ok(waiting) => waiting,
+            Err(what) => {
+                let _lane = Lane(self.0.clone());
+                return what.send_alone(&*self.0.store, by).await;
+            }
+        };
+        match timeout_at(by, done).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => Err(Fault::Doubt(Error::new(ErrorKind::Cancelled, "the runtime of the client is gone"))),
+            Err(_) if self.0.withdraw(id) => Err(Fault::NotDone(too_slow())),
+            Err(_) => Err(Fault::Doubt(too_slow())),
+        }
+    }
+}
+
+fn too_slow() -> Error {
+    Error::new(ErrorKind::Unavailable, "etcd is unavailable: too many calls wait for its answers")
+}
+
+impl Inner {
+    /// Gives it back if it need not wait: then a lane is its own.
+    fn enqueue(&self, what: What, by: Instant) -> Result<(u64, oneshot::Receiver<Result<Done, Fault>>), What> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let mut traffic = self.traffic();
+        if traffic.under_way < LANES {
+            traffic.under_way += 1;
+            return Err(what);
+        }
+        let (id, (tell, done)) = (NEXT.fetch_add(1, Ordering::Relaxed), oneshot::channel());
+        traffic.waiting.push_back(Part { id, what, by, tell });
+        Ok((id, done))
+    }
+
+    /// Whether it was still waiting.
+    fn withdraw(&self, id: u64) -> bool {
+        let mut traffic = self.traffic();
+        let place = traffic.waiting.iter().position(|part| part.id == id);
+        place.and_then(|place| traffic.waiting.remove(place)).is_some()
+    }
+
+    async fn send_parts(self: &Arc<Self>, mut parts: Vec<Part>) {
+        if parts.len() == 1
+            && let Some(part) = parts.pop()
+        {
+            let done = part.what.send_alone(&*self.store, part.by).await;
+            let _ = part.tell.send(done);
+        } else if let Err((parts, fault)) = self.send_together(parts).await {
+            self.send_apart(parts, fault);
+        }
+    }
+
+    async fn send_together(&self, parts: Vec<Part>) -> Result<(), (Vec<Part>, Fault)> {
+        let by = parts.iter().map(|part| part.by).max().expect("there are some");
+        let then = parts.iter().map(|part| part.what.to_op()).collect();
+        match self.store.txn(Txn { then, ..Txn::default() }, by).await {
+            Ok(reply) => {
+                let (mut entered, mut deleted) = (reply.txns.into_iter(), reply.deleted.into_iter());
+                for part in parts {
+                    let done = match part.what {
+                        What::Enter(_) => Done::Entered(entered.next().expect("one for each")),
+                        What::Leave(_) => Done::Left(match deleted.next().expect("one for each") {
+                            true => Deleted::Now,
+                            false => Deleted::Absent,
+                        }),
+                    };
+                    let _ = part.tell.send(Ok(done));
+                }
+                Ok(())
+            }
+            Err(fault) => Err((parts, fault)),
+        }
+    }
+
+    /// What becomes of the parts of a request that was not done, or maybe not.
+    fn send_apart(self: &Arc<Self>, parts: Vec<Part>, fault: Fault) {
+        for part in parts {
+            match (&fault, &part.what) {
+                (Fault::NotDone(_), _) | (Fault::Doubt(_), What::Enter(_)) => _ = part.tell.send(Err(fault.clone())),
+                // To delete once more is harmless; and for one bad part etcd refuses all.
+                _ => {
+                    let (store, doubted) = (self.store.clone(), matches!(fault, Fault::Doubt(_)));
+                    self.runtime.spawn(async move {
+                        let done = part.what.send_alone(&*store, part.by).await;
+                        let _ = part.tell.send(done.map(|done| if doubted { done.doubted() } else { done }));
+                    });
+                }
+            }
+        }
+    }
+
+    fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Traffic {
+    /// Those who travel together next: the first of each queue.
+    fn board(&mut self) -> Vec<Part> {
+        let (mut queues, mut aboard, mut left) = (HashSet::new(), Vec::new(), VecDeque::new());
+        for part in self.waiting.drain(..).filter(|part| !part.tell.is_closed()) {
+            match aboard.len() < PARTS && queues.insert(part.what.queue().to_string()) {
+                true => aboard.push(part),
+                false => left.push_back(part),
+            }
+        }
+        self.waiting = left;
+        aboard
+    }
+}
+
+impl What {
+    /// The queue that it is about.
+    fn queue(&self) -> &str {
+        let key = match self {
+            What::Enter(txn) => txn.then.iter().find_map(|op| match op {
+                Op::Put { key, .. } => Some(&**key),
+                _ => None,
+            }),
+            What::Leave(key) => Some(&**key),
+        };
+        key::queue_of(key.unwrap_or_default())
+    }
+
+    fn to_op(&self) -> Op {
+        match self {
+            What::Enter(txn) => Op::Txn(txn.clone()),
+            What::Leave(key) => Op::Delete(key.clone()),
+        }
+    }
+
+    async fn send_alone(self, store: &dyn Store, by: Instant) -> Result<Done, Fault> {
+        match self {
+            What::Enter(txn) => store.txn(txn, by).await.map(Done::Entered),
+            What::Leave(key) => store.delete(key, by).await.map(Done::Left),
+        }
+    }
+}
+
+impl Done {
+    /// The same, when an earlier request of the same may yet be done.
+    fn doubted(self) -> Self {
+        match self {
+            Done::Left(_) => Done::Left(Deleted::Unclear),
+            entered => entered,
+        }
+    }
+}
+
+/// Room for one request. When it is free, those who wait use it.
+struct Lane(Arc<Inner>);
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        let parts = {
+            let mut traffic = self.0.traffic();
+            let parts = traffic.board();
+            traffic.under_way -= usize::from(parts.is_empty());
+            parts
+        };
+        if parts.is_empty() {
+            return;
+        }
+        // Not under the lock: a runtime that ends drops it at once.
+        let lane = Lane(self.0.clone());
+        self.0.runtime.spawn(async move { lane.0.send_parts(parts).await });
+    }
+}
+
+impl Store for Commit {
+    fn txn(&self, txn: Txn, by: Instant) -> Pending<'_, TxnReply> {
+        if txn.may_be_repeated() {
+            return self.0.store.txn(txn, by);
+        }
+        Box::pin(async move {
+            match self.send(What::Enter(txn), by).await? {
+                Done::Entered(reply) => Ok(reply),
+                Done::Left(_) => unreachable!("it was no leave"),
+            }
+        })
+    }
+
+    fn delete(&self, key: String, by: Instant) -> Pending<'_, Deleted> {
+        Box::pin(async move {
+            match self.send(What::Leave(key), by).await? {
+                Done::Left(deleted) => Ok(deleted),
+                Done::Entered(_) => unreachable!("it was no enter"),
+            }
+        })
+    }
+
+    fn range(&self, range: Range, by: Instant) -> Pending<'_, RangeReply> {
+        self.0.store.range(range, by)
+    }
+
+    fn grant(&self, lease: i64, ttl: Duration, by: Instant) -> Pending<'_, Grant> {
+        self.0.store.grant(lease, ttl, by)
+    }
+
+    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Vec<u8>>> {
+        self.0.store.lease_keys(lease, by)
+    }
+
+    fn revoke(&self, lease: i64, by: Instant) -> Pending<'_, ()> {
+        self.0.store.revoke(lease, by)
+    }
+
+    fn keep_alive(&self, lease: i64) -> Box<dyn KeepAlive> {
+        self.0.store.keep_alive(lease)
+    }
+
+    fn watch(&self, keys: KeyRange, from: Option<i64>, by: Instant) -> Pending<'_, Box<dyn Watch>> {
+        self.0.store.watch(keys, from, by)
+    }
+
+    fn watch_keys(&self, by: Instant) -> Pending<'_, Box<dyn KeyWatch>> {
+        self.0.store.watch_keys(by)
+    }
+}

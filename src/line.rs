@@ -1,0 +1,158 @@
+//! The guards of one client that want one lock stand in line here, first come first served. Only the one at the front has
+//! a place in etcd's queue; when it leaves, the next one enters in the same request.
+//!
+//! A lock changes hands in one process as fast as etcd answers, and others find one client in the queue and not a
+//! thousand. It is no part of what keeps two from holding a lock: etcd's queue alone does that.
+
+use crate::acquisition::Acquisition;
+use crate::lease::Lease;
+use crate::store::{Fault, TxnReply};
+use std::borrow::Borrow;
+use std::collections::{HashMap, VecDeque};
+use std::hash::{Hash, Hasher};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use tokio::sync::oneshot;
+
+/// The lines of one client, by the names of the locks. One of a single guard takes little: it may hold very many locks.
+#[derive(Debug, Default)]
+pub(crate) struct Lines(Mutex<Map>);
+
+type Map = HashMap<Front, Option<Box<VecDeque<Waiter>>>>;
+
+/// The one at the front, found by the name of its lock.
+#[derive(Debug)]
+struct Front(Arc<Acquisition>);
+
+/// One who stands behind.
+#[derive(Debug)]
+pub(crate) struct Waiter {
+    pub(crate) who: Arc<Acquisition>,
+    tell: oneshot::Sender<Turn>,
+}
+
+/// What a guard finds when it joins.
+pub(crate) enum Joined {
+    Front,
+    /// It stands alone, and looks for itself.
+    Beside,
+    /// Its turn will be told.
+    Behind(oneshot::Receiver<Turn>),
+}
+
+/// To be at the front.
+#[derive(Debug)]
+pub(crate) enum Turn {
+    /// It may enter etcd's queue; `placed`: whoever was there before had a place in it.
+    Enter { placed: bool },
+    /// Whoever was there before has sent a request for it.
+    Sent(Sent),
+}
+
+/// A request to enter that was sent, and what came of it.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) lease: Arc<Lease>,
+    /// The number of the key.
+    pub(crate) number: u32,
+    /// The epoch that it carried.
+    pub(crate) epoch: i64,
+    pub(crate) answer: Result<TxnReply, Fault>,
+}
+
+impl Lines {
+    /// Joins the line; who does `not_behind` others wants to stand, stands beside it.
+    pub(crate) fn join(&self, who: &Arc<Acquisition>, not_behind: bool) -> Joined {
+        let mut lines = self.lines();
+        match lines.get_mut(who.name()) {
+            Some(_) if not_behind => Joined::Beside,
+            Some(behind) => {
+                let (tell, turn) = oneshot::channel();
+                behind.get_or_insert_default().push_back(Waiter { who: who.clone(), tell });
+                Joined::Behind(turn)
+            }
+            None => {
+                lines.insert(Front(who.clone()), None);
+                Joined::Front
+            }
+        }
+    }
+
+    /// Leaves the line from behind. False if the turn has come meanwhile.
+    pub(crate) fn quit(&self, who: &Arc<Acquisition>) -> bool {
+        let mut lines = self.lines();
+        let Some(Some(behind)) = lines.get_mut(who.name()) else { return false };
+        let before = behind.len();
+        behind.retain(|waiter| !Arc::ptr_eq(&waiter.who, who));
+        behind.len() < before
+    }
+
+    /// Has the next one come to the front in the place of `who`. If there is none, nothing changes; nor if `who` is not at
+    /// the front.
+    pub(crate) fn next(&self, who: &Acquisition) -> Option<Waiter> {
+        advance(&mut self.lines(), who)
+    }
+
+    /// The same; if there is none, that was the end of the line.
+    pub(crate) fn end(&self, who: &Acquisition) -> Option<Waiter> {
+        let mut lines = self.lines();
+        let next = advance(&mut lines, who);
+        if next.is_none() && is_in_front(&lines, who) {
+            lines.remove(who.name());
+        }
+        next
+    }
+
+    /// The one at the front.
+    pub(crate) fn front(&self, name: &str) -> Option<Arc<Acquisition>> {
+        self.lines().get_key_value(name).map(|(front, _)| front.0.clone())
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Map> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn advance(lines: &mut Map, who: &Acquisition) -> Option<Waiter> {
+    if !is_in_front(lines, who) {
+        return None;
+    }
+    let behind = lines.get_mut(who.name())?;
+    let waiting = behind.as_mut()?;
+    // Who has given up hears that nobody will tell, and leaves by himself.
+    let next = std::iter::from_fn(|| waiting.pop_front()).find(|waiter| !waiter.who.has_given_up())?;
+    let behind = behind.take().filter(|behind| !behind.is_empty());
+    lines.remove(who.name());
+    lines.insert(Front(next.who.clone()), behind);
+    Some(next)
+}
+
+fn is_in_front(lines: &Map, who: &Acquisition) -> bool {
+    lines.get_key_value(who.name()).is_some_and(|(front, _)| std::ptr::eq(&*front.0, who))
+}
+
+impl Waiter {
+    /// Says to it that it is at the front. It listens until then, whatever else has become of it.
+    pub(crate) fn come_forward(self, turn: Turn) {
+        let _ = self.tell.send(turn);
+    }
+}
+
+impl Borrow<str> for Front {
+    fn borrow(&self) -> &str {
+        self.0.name()
+    }
+}
+
+impl PartialEq for Front {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.name() == other.0.name()
+    }
+}
+
+impl Eq for Front {}
+
+impl Hash for Front {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.name().hash(state);
+    }
+}
