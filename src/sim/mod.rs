@@ -12,6 +12,7 @@
 //! A plain `cargo test` plays a few, each time others.
 
 mod agents;
+mod batches;
 mod etcd;
 mod likeness;
 mod model;
@@ -75,6 +76,15 @@ fn for_each_seed(seeds: u64, history: impl AsyncFn(u64) + Sync) {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         (0..threads).for_each(|_| _ = scope.spawn(one_after_the_other));
     });
+}
+
+#[test]
+fn requests_are_gathered() {
+    simulate(1, batches::many_travel_together_and_of_each_queue_one());
+    simulate(1, batches::sixty_at_most_travel_together());
+    simulate(1, batches::a_doubt_of_many_is_a_doubt_of_each());
+    simulate(1, batches::what_is_refused_together_is_asked_one_by_one());
+    simulate(1, batches::what_never_was_sent_is_not_done());
 }
 
 #[test]
