@@ -13,6 +13,7 @@
 
 mod agents;
 mod etcd;
+mod keys;
 mod likeness;
 mod model;
 mod moments;
