@@ -285,7 +285,7 @@ impl Store for Commit {
         self.0.store.watch(keys, from, by)
     }
 
-    fn watch_keys(&self, by: Instant) -> Pending<'_, Box<dyn KeyWatch>> {
-        self.0.store.watch_keys(by)
+    fn watch_keys(&self, limit: Duration) -> Box<dyn KeyWatch> {
+        self.0.store.watch_keys(limit)
     }
 }

@@ -202,6 +202,10 @@ impl Store for History {
             Ok(Box::new(Seen { history: self.clone(), watch }) as Box<dyn Watch>)
         })
     }
+
+    fn watch_keys(&self, limit: Duration) -> Box<dyn KeyWatch> {
+        Box::new(SeenKeys { history: self.clone(), keys: self.0.store.watch_keys(limit), before: self.seen(), limit })
+    }
 }
 
 struct Beats {
@@ -239,6 +243,42 @@ impl Watch for Seen {
             let events = self.watch.next().await?;
             events.last().inspect(|event| self.history.see(event.revision()));
             Ok(events)
+        })
+    }
+}
+
+struct SeenKeys {
+    history: History,
+    keys: Box<dyn KeyWatch>,
+    /// What had been seen before.
+    before: i64,
+    /// How long a suspicion may take.
+    limit: Duration,
+}
+
+impl KeyWatch for SeenKeys {
+    fn add(&mut self, key: &str, from: Option<i64>) {
+        self.keys.add(key, from);
+    }
+
+    fn remove(&mut self, key: &str) {
+        self.keys.remove(key);
+    }
+
+    fn next(&mut self) -> Pending<'_, KeyNews> {
+        Box::pin(async move {
+            let news = self.keys.next().await?;
+            match &news {
+                // Asked behind: nothing may be awaited here once the news are in our hands.
+                KeyNews::Watched { begun, .. } if *begun < self.before => {
+                    self.history.suspect_behind(Instant::now() + self.limit);
+                }
+                KeyNews::Watched { begun: revision, .. } | KeyNews::Gone { revision: Some(revision), .. } => {
+                    self.history.see(*revision);
+                }
+                KeyNews::Gone { revision: None, .. } => (),
+            }
+            Ok(news)
         })
     }
 }

@@ -58,19 +58,9 @@ pub(crate) trait Store: Debug + Send + Sync {
     fn keep_alive(&self, lease: i64) -> Box<dyn KeepAlive>;
     /// Watches `keys`, from now on or from the revision `from`. The answer comes once the watch is running.
     fn watch(&self, keys: KeyRange, from: Option<i64>, by: Instant) -> Pending<'_, Box<dyn Watch>>;
-    fn watch_keys(&self, _by: Instant) -> Pending<'_, Box<dyn KeyWatch>> {
-        Box::pin(std::future::pending())
-    }
-}
-pub(crate) trait KeyWatch: Send {
-    fn add(&mut self, key: &str, from: Option<i64>);
-    fn remove(&mut self, key: &str);
-    fn next(&mut self) -> Pending<'_, KeyNews>;
-}
-#[allow(dead_code)]
-pub(crate) enum KeyNews {
-    Watched { key: String, begun: i64 },
-    Gone { key: String },
+    /// Prepares to watch single keys for their deletion, all over one stream: more and fewer as time goes on. The stream
+    /// is opened for the first of them, and that may take so long.
+    fn watch_keys(&self, limit: Duration) -> Box<dyn KeyWatch>;
 }
 
 /// A lease being kept alive, beat by beat.
@@ -87,6 +77,28 @@ pub(crate) trait Watch: Send {
     /// The next events: in order of their revisions, and never half of a revision. Cancel safe. After an error the
     /// watch is of no more use.
     fn next(&mut self) -> Pending<'_, Vec<Event>>;
+}
+
+/// Single keys being watched for their deletion. Dropping it ends all.
+pub(crate) trait KeyWatch: Send {
+    /// Has `key` watched, from the revision `from` on, or from now on; anew, if it is watched already. Does not wait: it
+    /// is asked for while somebody waits for news.
+    fn add(&mut self, key: &str, from: Option<i64>);
+    /// Not any more: nothing is told of it from now on, unless it is added again. Does not wait either.
+    fn remove(&mut self, key: &str);
+    /// The next news. Cancel safe. After an error the stream is of no more use, and all must be added to another.
+    fn next(&mut self) -> Pending<'_, KeyNews>;
+}
+
+/// What there is to tell of a key that is watched for its deletion.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeyNews {
+    /// It is watched now: if it is deleted after this revision of the store, or was since it was to be watched `from`, that
+    /// will be told.
+    Watched { key: String, begun: i64 },
+    /// It is not watched any more: it was deleted, at this revision; or, without one, etcd will not say (the history was
+    /// compacted, no permission): look for yourself.
+    Gone { key: String, revision: Option<i64> },
 }
 
 /// What happened to a key.

@@ -3,6 +3,7 @@
 use super::classify::{Failure, Verdict, classify};
 use super::convert;
 use super::endpoint::{Endpoint, Pace, Stubs};
+use super::keys::{Create, KeyStream, WatchedKeys};
 use super::stream::{Beats, RunningWatch};
 use super::tls::{self, Access};
 use super::version;
@@ -348,5 +349,16 @@ impl Store for Cluster {
             let watch = self.call(Kind::Look, by, open).await?.value;
             Ok(Box::new(watch) as Box<dyn Watch>)
         })
+    }
+
+    fn watch_keys(&self, limit: Duration) -> Box<dyn KeyWatch> {
+        let cluster = self.clone();
+        Box::new(WatchedKeys::new(move |first: Create| {
+            let cluster = cluster.clone();
+            async move {
+                let open = |endpoint, stubs| KeyStream::open(endpoint, stubs, first.clone());
+                Ok(cluster.call(Kind::Look, Instant::now() + limit, open).await?.value)
+            }
+        }))
     }
 }

@@ -8,6 +8,7 @@ mod classify;
 mod cluster;
 mod convert;
 mod endpoint;
+mod keys;
 mod stream;
 mod tls;
 mod version;

@@ -124,26 +124,30 @@ impl Watch for RunningWatch {
 
     fn next(&mut self) -> Pending<'_, Vec<Event>> {
         Box::pin(async {
-            let failure = match self.next_events().await {
-                Ok(events) => return Ok(events),
-                Err(failure) => failure,
-            };
-            match failure.verdict {
-                Verdict::Compacted => Err(Fault::Compacted),
-                Verdict::Refused => Err(Fault::Refused(failure.error)),
-                verdict => {
-                    if verdict == Verdict::TokenStale {
-                        self.endpoint.renew(&self.stubs).await;
-                    }
-                    Err(Fault::NotDone(failure.error))
-                }
+            match self.next_events().await {
+                Ok(events) => Ok(events),
+                Err(failure) => Err(over(failure, &self.endpoint, &self.stubs).await),
             }
         })
     }
 }
 
+/// What to tell those who use a stream that has failed. The next one will have another token, if it is that.
+pub(super) async fn over(failure: Failure, endpoint: &Endpoint, stubs: &Arc<Stubs>) -> Fault {
+    match failure.verdict {
+        Verdict::Compacted => Fault::Compacted,
+        Verdict::Refused => Fault::Refused(failure.error),
+        verdict => {
+            if verdict == Verdict::TokenStale {
+                endpoint.renew(stubs).await;
+            }
+            Fault::NotDone(failure.error)
+        }
+    }
+}
+
 /// What a message says that refuses or ends a watch. It is not an error of the stream.
-fn cancelled(message: &WatchResponse) -> Failure {
+pub(super) fn cancelled(message: &WatchResponse) -> Failure {
     let reason = message.cancel_reason();
     match reason {
         _ if message.compact_revision() != 0 || reason.contains("compacted") => {
@@ -160,6 +164,6 @@ fn cancelled(message: &WatchResponse) -> Failure {
     }
 }
 
-fn ended() -> Failure {
+pub(super) fn ended() -> Failure {
     Failure::new(Verdict::Doubt, ErrorKind::Unavailable, "etcd ended the stream")
 }

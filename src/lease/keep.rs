@@ -4,7 +4,7 @@ use super::{Lease, Status};
 use crate::holds::Work;
 use crate::key;
 use crate::pauses::Pauses;
-use crate::store::{Fault, KeyNews, KeyWatch, Range, Store};
+use crate::store::{Fault, KeyNews, Range, Store};
 use crate::{Error, ErrorKind, Loss};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -111,24 +111,20 @@ impl Lease {
     async fn watch_the_keys(&self, store: &Arc<dyn Store>) {
         let mut pauses = Pauses::new();
         loop {
-            match store.watch_keys(Instant::now() + LIST_KEYS).await {
-                Ok(watch) => {
-                    let fault = self.follow_the_keys(watch, store).await;
-                    debug!(lease = self.id, ?fault, "the watch of the keys broke");
-                }
-                Err(fault) => debug!(lease = self.id, ?fault, "the keys are not watched"),
-            }
+            let fault = self.follow_the_keys(store).await;
+            debug!(lease = self.id, ?fault, "the watch of the keys broke");
             self.holds.watch_anew();
             pauses.pause().await;
         }
     }
 
-    async fn follow_the_keys(&self, mut watch: Box<dyn KeyWatch>, store: &Arc<dyn Store>) -> Fault {
+    async fn follow_the_keys(&self, store: &Arc<dyn Store>) -> Fault {
+        let mut watch = store.watch_keys(LIST_KEYS);
         let mut watched: HashMap<u32, String> = HashMap::new();
         loop {
             tokio::select! { biased;
                 news = watch.next() => match news {
-                    Ok(KeyNews::Watched { key, .. } | KeyNews::Gone { key }) => {
+                    Ok(KeyNews::Watched { key, .. } | KeyNews::Gone { key, .. }) => {
                         key::number(key.as_bytes(), self.id).into_iter().for_each(|number| self.suspect(number, store));
                     }
                     Err(fault) => return fault,

@@ -87,8 +87,8 @@ impl Store for Waiting {
         self.model.watch(keys, from, by)
     }
 
-    fn watch_keys(&self, by: Instant) -> Pending<'_, Box<dyn KeyWatch>> {
-        self.model.watch_keys(by)
+    fn watch_keys(&self, limit: Duration) -> Box<dyn KeyWatch> {
+        self.model.watch_keys(limit)
     }
 }
 

@@ -200,3 +200,71 @@ async fn the_model_answers_as_etcd_does() {
         assert_eq!(say(watch.next().await), "compacted");
     }
 }
+
+/// What two streams tell next, `count` news of each. News of one moment come in any order.
+async fn same_news(streams: &mut [Box<dyn KeyWatch>; 2], count: usize) {
+    let [mut modelled, mut told] = [Vec::new(), Vec::new()];
+    for (stream, news) in streams.iter_mut().zip([&mut modelled, &mut told]) {
+        for _ in 0..count {
+            news.push(format!("{:?}", timeout(PATIENCE, stream.next()).await.expect("news").unwrap()));
+        }
+        news.sort();
+    }
+    assert_eq!(modelled, told);
+}
+
+#[tokio::test]
+async fn the_model_watches_keys_as_etcd_does() {
+    let etcd = RealEtcd::start();
+    let real = Cluster::open(&etcd.endpoint(), &Access::default(), Duration::from_secs(10), by()).await.unwrap();
+    let seed = fastrand::u64(..);
+    eprintln!("seed {seed}");
+    let calm = Weather::new(seed, 1);
+    calm.calm_down();
+    let model = Model::new(Arc::new(calm));
+    model.step(|etcd| etcd.revision = 1);
+    let stores: [&dyn Store; 2] = [&model, &real];
+    let mut streams = stores.map(|store| store.watch_keys(PATIENCE));
+    let dice = Weather::new(seed, 1);
+    // What is watched, and whether each key is there.
+    let (mut watched, mut there) = ([false; KEYS.len()], [false; KEYS.len()]);
+    for _ in 0..CALLS / 4 {
+        let n = dice.number(0..KEYS.len() as u64) as usize;
+        let key = KEYS[n];
+        match dice.number(0..8) {
+            0..2 => {
+                streams.iter_mut().for_each(|stream| stream.add(key, None));
+                watched[n] = true;
+                same_news(&mut streams, 1).await;
+            }
+            2 => {
+                streams.iter_mut().for_each(|stream| stream.remove(key));
+                watched[n] = false;
+            }
+            3..6 => {
+                let put = Op::Put { key: key.into(), value: vec![], lease: 0 };
+                for store in stores {
+                    store.txn(Txn { then: vec![put.clone()], ..Txn::default() }, by()).await.unwrap();
+                }
+                there[n] = true;
+            }
+            _ => {
+                for store in stores {
+                    store.delete(key.into(), by()).await.unwrap();
+                }
+                same_news(&mut streams, usize::from(watched[n] && there[n])).await;
+                (watched[n], there[n]) = (watched[n] && !there[n], false);
+            }
+        }
+    }
+    let until = model.step(|etcd| etcd.revision);
+    for key in KEYS {
+        // Deletions since half of the history, of which the first is told, if there were any.
+        streams.iter_mut().for_each(|stream| stream.add(key, Some(until / 2)));
+    }
+    same_news(&mut streams, KEYS.len() * 2).await;
+    etcd.ctl(&["compact", &until.to_string()]);
+    model.step(|etcd| etcd.compact());
+    streams.iter_mut().for_each(|stream| stream.add(KEYS[0], Some(until / 2)));
+    same_news(&mut streams, 2).await;
+}

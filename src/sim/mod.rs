@@ -14,6 +14,7 @@
 mod agents;
 mod batches;
 mod etcd;
+mod keys;
 mod likeness;
 mod model;
 mod moments;

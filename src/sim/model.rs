@@ -1,6 +1,7 @@
 //! The model of etcd as a store that always answers, and at once.
 
 use super::etcd::{Etcd, Events};
+use super::keys::ModelKeys;
 use super::weather::Weather;
 use crate::store::*;
 use crate::{Error, ErrorKind};
@@ -91,6 +92,10 @@ impl Store for Model {
             let (begun, events) = (etcd.revision, etcd.watch(keys, from));
             Ok(Box::new(Running { begun, events }) as Box<dyn Watch>)
         })
+    }
+
+    fn watch_keys(&self, _limit: Duration) -> Box<dyn KeyWatch> {
+        Box::new(ModelKeys::new(self.clone()))
     }
 }
 

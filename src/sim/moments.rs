@@ -117,6 +117,10 @@ impl Store for Arranged {
     fn watch(&self, keys: KeyRange, from: Option<i64>, by: Instant) -> Pending<'_, Box<dyn Watch>> {
         self.model.watch(keys, from, by)
     }
+
+    fn watch_keys(&self, limit: Duration) -> Box<dyn KeyWatch> {
+        self.model.watch_keys(limit)
+    }
 }
 
 struct Beats {

@@ -1,5 +1,6 @@
 //! The way between a client and a store: slow, lossy, and sometimes late by seconds.
 
+use super::keys::LossyKeys;
 use super::weather::Weather;
 use crate::store::*;
 use crate::{Error, ErrorKind};
@@ -29,8 +30,8 @@ enum Fate {
 
 /// One client's connection.
 pub(super) struct Connection {
-    store: Arc<dyn Store>,
-    weather: Arc<Weather>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) weather: Arc<Weather>,
     /// Whether this client can reach the store at all.
     pub(super) cut: AtomicBool,
 }
@@ -84,7 +85,7 @@ impl Connection {
     }
 
     /// As the real store: what is harmless to repeat is repeated. Says, too, whether there was a doubt.
-    async fn call<T, F>(
+    pub(super) async fn call<T, F>(
         &self,
         repeat: bool,
         by: Instant,
@@ -119,7 +120,7 @@ fn soon() -> Instant {
     Instant::now() + Duration::from_secs(30)
 }
 
-fn unavailable() -> Error {
+pub(super) fn unavailable() -> Error {
     Error::new(ErrorKind::Unavailable, "the network does not answer")
 }
 
@@ -186,6 +187,10 @@ impl Store for Arc<Connection> {
             let silent_after = self.weather.chance(10).then(|| self.weather.number(0..5));
             Ok(Box::new(LossyWatch { connection: self.clone(), watch, silent_after, due: None }) as Box<dyn Watch>)
         })
+    }
+
+    fn watch_keys(&self, limit: Duration) -> Box<dyn KeyWatch> {
+        Box::new(LossyKeys::new(self.clone(), limit))
     }
 }
 
