@@ -70,7 +70,7 @@ impl Queue {
 
     /// The view, if somebody has had it opened.
     pub(crate) fn open_view(&self) -> Option<Arc<View>> {
-        self.context.views.get(&self.prefix)
+        self.context.views.named(&self.name)
     }
 
     /// A lease to enter with.
@@ -332,7 +332,7 @@ impl Queue {
     }
 
     fn info(&self, oldest: &RangeReply) -> Info {
-        Info::of_queue(&self.name, oldest.kvs.first(), oldest.count)
+        Info { revision: oldest.revision, ..Info::of_queue(&self.name, oldest.kvs.first(), oldest.count) }
     }
 }
 
