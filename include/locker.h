@@ -31,9 +31,10 @@
  *            limit, and nothing else: the lease is kept alive. It must not throw. A child process that
  *            it starts inherits the blocked signals. In a callback a call that would wait gives LOCKER_BAD_CONTEXT:
  *            locker_connect, locker_lock, locker_get and locker_watch always would, the others do not
- *            with LOCKER_NO_WAIT. That none runs or comes any more is said only by LOCKER_OK of a
- *            locker_unlock, locker_unwatch or locker_disconnect that waited: after any other code, and
- *            after LOCKER_NO_WAIT, user_data has to live until free_user_data.
+ *            with LOCKER_NO_WAIT; nor does locker_get_cached where memory has an answer. That no callback
+ *            runs or comes any more is said only by LOCKER_OK of a locker_unlock, locker_unwatch or
+ *            locker_disconnect that waited: after any other code, and after LOCKER_NO_WAIT, user_data has to
+ *            live until free_user_data.
  * FORK       A child has no threads of the library: there, all calls give LOCKER_BAD_CONTEXT. Fork
  *            before the first locker_connect, or after a locker_shutdown that waited and was in time,
  *            and the child has its own.
@@ -220,8 +221,11 @@ typedef struct locker_info {
   // For how long the holder's lease lasts if it is not kept alive from now on; -1: not known. Not told by
   // this release: always -1.
   int64_t lease_left_ms;
+  // The revision of etcd at which it was so; 0: not known. It rises with every write to etcd, of whatever
+  // key. Of two that were told, the one with the higher revision is the later one.
+  int64_t revision;
   // Zero, for what is to come.
-  int64_t reserved[5];
+  int64_t reserved[4];
   // The holder's process on `host`; 0: not known.
   uint32_t pid;
   // How many wait behind the holder.
@@ -337,6 +341,17 @@ locker_code locker_get(struct locker_client client,
                        int64_t timeout_ms,
                        struct locker_info *out,
                        struct locker_error *error);
+
+// As locker_get, from memory where this client watches the lock or waits for it: then it asks nobody and
+// waits for nothing, also in a callback. Else it asks etcd; with LOCKER_NO_WAIT it gives LOCKER_UNAVAILABLE.
+// What it tells was so at its `revision`, which never goes back. It is behind by what is on its way, and
+// never more than 10 seconds old: memory is of no use from the moment when the connection to etcd breaks, or
+// within these 10 seconds when etcd falls silent, until the watch has come to the present again.
+locker_code locker_get_cached(struct locker_client client,
+                              const char *name,
+                              int64_t timeout_ms,
+                              struct locker_info *out,
+                              struct locker_error *error);
 
 // Acquires the lock `name`, first come first served. End the guard with locker_unlock.
 // Two guards for one name exclude each other, also within one client and one thread.

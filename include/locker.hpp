@@ -132,6 +132,8 @@ struct info {
   std::uint32_t waiters = 0;                                    ///< how many wait behind the holder
   /// How long the holder's lease lasts if it is not kept alive from now on. Not told by this release: always nothing.
   std::optional<milliseconds> lease_left{};
+  /// The revision of etcd at which it was so; 0: not known. It rises with every write to etcd, of whatever key.
+  std::int64_t revision = 0;
 
   bool held() const noexcept { return token != 0; }
 };
@@ -216,6 +218,7 @@ inline info to_info(const locker_info &c) {
   if (c.since_ms != 0) i.since = std::chrono::system_clock::time_point(milliseconds(c.since_ms));
   i.waiters = c.waiters;
   if (c.lease_left_ms >= 0) i.lease_left = milliseconds(c.lease_left_ms);
+  i.revision = c.revision;
   return i;
 }
 
@@ -331,6 +334,15 @@ public:
     locker_info i;
     const char *const c_name = detail::c(name, "name");
     detail::check([&](locker_error *e) { return locker_get(handle_.get(), c_name, 0, &i, e); });
+    return detail::to_info(i);
+  }
+
+  /// The same from memory, without waiting, where this client watches the lock or waits for it; else it asks etcd.
+  /// What it tells was so at its revision, and is never more than 10 seconds old: see locker_get_cached.
+  info get_cached(const std::string &name) const {
+    locker_info i;
+    const char *const c_name = detail::c(name, "name");
+    detail::check([&](locker_error *e) { return locker_get_cached(handle_.get(), c_name, 0, &i, e); });
     return detail::to_info(i);
   }
 

@@ -238,7 +238,7 @@ impl Acquisition {
     /// Who is in the way, as far as known.
     pub(crate) fn holder(&self) -> Option<Info> {
         let in_front = self.context.lines.front(&self.name).and_then(|front| front.held_info());
-        let seen = || self.context.views.get(self.queue().prefix()).and_then(|view| view.holder()).filter(Info::held);
+        let seen = || self.context.views.named(&self.name).and_then(|view| view.holder()).filter(Info::held);
         in_front.or_else(seen).or_else(|| self.course.see(|course| course.holder.as_deref().cloned()))
     }
 

@@ -5,7 +5,9 @@ use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
 
 /// Who holds a lock. A token of 0 says that nobody does.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+///
+/// Two are equal if they say the same of the lock, at whatever [`revision`](Info::revision).
+#[derive(Clone, Debug, Default, Eq)]
 #[non_exhaustive]
 pub struct Info {
     /// The lock.
@@ -32,8 +34,22 @@ pub struct Info {
     /// How long the holder's lease would last if it were not kept alive from now on. Not told by this release: always
     /// `None`.
     pub lease_left: Option<Duration>,
+    /// The revision of etcd at which it was so; 0 when not known. It rises with every write to etcd, of whatever key. Of
+    /// two that were told, the one with the higher revision is the later one.
+    pub revision: i64,
     /// Of the holder, where it was read from etcd.
     pub(crate) key: String,
+}
+
+impl PartialEq for Info {
+    fn eq(&self, other: &Self) -> bool {
+        let Info { name, token, mode, value, reason, host, pid, program, since, waiters, lease_left, revision: _, key } =
+            self;
+        (name, token, mode, value, reason, host)
+            == (&other.name, &other.token, &other.mode, &other.value, &other.reason, &other.host)
+            && (pid, program, since, waiters, lease_left, key)
+                == (&other.pid, &other.program, &other.since, &other.waiters, &other.lease_left, &other.key)
+    }
 }
 
 impl Info {

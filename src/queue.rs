@@ -70,10 +70,6 @@ impl Queue {
         self.context.views.of(&self.name, &self.prefix)
     }
 
-    pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
     pub(crate) fn key(&self, place: &Place) -> String {
         key::place(&self.prefix, place.lease.id, place.number)
     }
@@ -351,7 +347,7 @@ impl Queue {
     }
 
     fn info(&self, oldest: &RangeReply) -> Info {
-        Info::of_queue(&self.name, oldest.kvs.first(), oldest.count)
+        Info { revision: oldest.revision, ..Info::of_queue(&self.name, oldest.kvs.first(), oldest.count) }
     }
 }
 

@@ -4,14 +4,20 @@
 //! until it has caught up, which is why locks built on Go's `concurrency` change hands at 10 Hz. The watch is there
 //! first; then the queue is read, and events at or below the revision of that read are skipped. A read once in a while
 //! finds out when a watch has gone silent.
+//!
+//! What it shows may also be told as the present without asking etcd ([`View::cached`]): while the watch runs, and as long
+//! as a read has confirmed it of late.
 
+mod state;
+
+use self::state::State;
+use crate::clock::Clock;
 use crate::feed::Feed;
 use crate::info::Info;
 use crate::pauses::Pauses;
-use crate::store::{Event, Fault, KeyRange, KeyValue, Range, RangeReply, Store, Watch};
+use crate::store::{Event, Fault, KeyRange, Range, RangeReply, Store, Watch};
 use crate::{Error, ErrorKind, Result};
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -23,35 +29,23 @@ const REREAD: Duration = Duration::from_secs(5);
 const EVENTS_UNDER_WAY: Duration = Duration::from_millis(250);
 /// How long one try to open a watch may take before it is said that it failed.
 const OPEN: Duration = Duration::from_secs(5);
+/// For how long what a read has confirmed may be told as the present, from the sending of that read on. It leaves the next
+/// one, after [`REREAD`], as long as it may take.
+const GOOD_FOR: Duration = Duration::from_secs(10);
 
 /// Who hears of changes of holder.
-pub(crate) type Holders = Feed<Result<Info>>;
+pub(crate) type Holders = Feed<Result<Arc<Info>>>;
 
 /// The queue of one lock, kept up to date.
 #[derive(Debug)]
 pub(crate) struct View {
     name: String,
     prefix: String,
+    /// It goes on while the machine sleeps: what was good before is not good after.
+    clock: Arc<dyn Clock>,
     state: Mutex<State>,
     /// Whether it is up to date: read, with the watch running. True, too, once the view has ended.
     live: watch::Sender<bool>,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    /// The revision of the last read or event; 0: nothing was read yet.
-    revision: i64,
-    /// Whether it was read since the watch began. Before that, events wait in `early`.
-    read: bool,
-    /// In the order of the queue.
-    queue: BTreeMap<(i64, Vec<u8>), KeyValue>,
-    created: HashMap<Vec<u8>, i64>,
-    early: Vec<Event>,
-    watchers: Vec<Weak<Holders>>,
-    /// Those who wait for their turn, by their keys.
-    attending: BTreeMap<Vec<u8>, Arc<Notify>>,
-    /// Why it has ended.
-    ended: Option<Error>,
 }
 
 /// A place that is told of its turn, until this is dropped.
@@ -70,7 +64,11 @@ impl Attention {
 
 impl Drop for Attention {
     fn drop(&mut self) {
-        self.view.state().attending.remove(self.key.as_bytes());
+        let attending = &mut self.view.state().attending;
+        // Not that of a later place with the same key.
+        if attending.get(self.key.as_bytes()).is_some_and(|news| Arc::ptr_eq(news, &self.news)) {
+            attending.remove(self.key.as_bytes());
+        }
     }
 }
 
@@ -88,21 +86,22 @@ pub(crate) enum Rank {
 }
 
 impl View {
-    pub(crate) fn new(name: &str, prefix: &str) -> Arc<Self> {
+    pub(crate) fn new(name: &str, prefix: &str, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(View {
             name: name.into(),
             prefix: prefix.into(),
+            clock,
             state: Mutex::default(),
             live: watch::Sender::new(false),
         })
     }
 
-    pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) fn is_watched(&self) -> bool {
-        self.state().watchers.iter().any(|watcher| watcher.strong_count() > 0)
+        self.state().is_watched()
     }
 
     /// Has a place told when it may have become the first, or has gone: it alone, or each change would wake all who
@@ -115,24 +114,20 @@ impl View {
 
     /// Where the key stands that was created at `created`: it may be there once more, of an earlier or a later use.
     pub(crate) fn rank(&self, key: &str, created: i64) -> Rank {
-        let state = self.state();
-        match &state.ended {
-            Some(error) => return Rank::Failed(error.clone()),
-            None if state.revision < created => return Rank::NotSeenYet,
-            None => (),
-        }
-        match state.created.get(key.as_bytes()) {
-            Some(seen) if *seen != created => Rank::Gone,
-            Some(_) if state.oldest().is_some_and(|kv| kv.key == key.as_bytes()) => Rank::First,
-            Some(_) => Rank::Behind,
-            None => Rank::Gone,
-        }
+        self.state().rank(key.as_bytes(), created)
     }
 
     /// Who holds the lock, as far as known.
     pub(crate) fn holder(&self) -> Option<Info> {
-        let state = self.state();
-        (state.revision > 0).then(|| state.holder(&self.name))
+        let mut state = self.state();
+        (state.revision > 0).then(|| Info::clone(&state.holder(&self.name)))
+    }
+
+    /// Who holds the lock, if that may be told as the present.
+    pub(crate) fn cached(&self) -> Option<Arc<Info>> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.good_until.is_some_and(|until| now < until).then(|| state.holder(&self.name))
     }
 
     /// Subscribes to the holders: the present one first. Waits until that is known.
@@ -147,8 +142,7 @@ impl View {
         }
         let holders = Arc::new(Holders::new());
         holders.push(Ok(state.holder(&self.name)));
-        state.watchers.retain(|watcher| watcher.strong_count() > 0);
-        state.watchers.push(Arc::downgrade(&holders));
+        state.add_watcher(&holders);
         Ok(holders)
     }
 
@@ -159,6 +153,7 @@ impl View {
         loop {
             let fault = self.follow_once(store, from).await;
             debug!(name = self.name, ?fault, "the watch broke");
+            self.state().good_until = None;
             self.live.send_replace(false);
             from = match fault {
                 // Some releases of etcd refuse a watch with a token that is no longer good in the words of one that
@@ -185,7 +180,7 @@ impl View {
         self.live.send_replace(from.is_some());
         tokio::select! { biased;
             fault = self.take_events(&mut *watch) => fault,
-            fault = self.read_again(store) => fault,
+            fault = self.read_again(store, from.is_some()) => fault,
         }
     }
 
@@ -198,27 +193,29 @@ impl View {
         }
     }
 
-    /// Reads the queue: at once when it has to be known from where the watch goes on, then once in a while. Ends when
-    /// the watch turns out to be silent.
-    async fn read_again(&self, store: &dyn Store) -> Fault {
+    /// Reads the queue: at once to know from where the watch goes on, or whether one that was resumed has come to the
+    /// present, then once in a while. Ends when the watch turns out to be silent.
+    async fn read_again(&self, store: &dyn Store, resumed: bool) -> Fault {
+        let mut catching_up = resumed;
         loop {
             let first = !self.state().read;
-            sleep(if first { Duration::ZERO } else { REREAD }).await;
+            sleep(if first || catching_up { Duration::ZERO } else { REREAD }).await;
+            let asked = self.clock.now();
             let reply = match store.range(Range::all(&*self.prefix), Instant::now() + OPEN).await {
                 Ok(reply) => reply,
                 Err(Fault::Refused(error)) => return Fault::Refused(error),
                 Err(_) => continue,
             };
             if first {
-                self.adopt_first(reply);
-            } else if self.confirmed_by(&reply) {
-                continue;
-            } else if self.state().differs_from(&reply) {
+                self.adopt_first(reply, asked);
+            } else if !self.confirmed_by(&reply, asked) {
                 sleep(EVENTS_UNDER_WAY).await;
-                if self.adopt(reply) {
+                // What one that was resumed has yet to tell may be much, and is not to be passed over.
+                if !self.confirmed_by(&reply, asked) && !catching_up && self.adopt(reply) {
                     return Fault::NotDone(Error::new(ErrorKind::Unavailable, "the watch was silent"));
                 }
             }
+            catching_up = false;
         }
     }
 
@@ -232,9 +229,10 @@ impl View {
     }
 
     /// Begins with what was read. It is no older than the watch: [`History`](crate::history::History) sees to that.
-    fn adopt_first(&self, reply: RangeReply) {
+    fn adopt_first(&self, reply: RangeReply, asked: Duration) {
         let mut state = self.state();
         state.read = true;
+        state.good_until = Some(asked + GOOD_FOR);
         state.change(&self.name, |state| state.replace(reply));
         let early = std::mem::take(&mut state.early);
         state.apply(&self.name, &early);
@@ -242,16 +240,16 @@ impl View {
         self.live.send_replace(true);
     }
 
-    /// Whether what was read is what is known. Whatever came and went before the revision of the read, of which no event
-    /// told, has then gone.
-    fn confirmed_by(&self, reply: &RangeReply) -> bool {
+    /// Whether what is known is what was `asked` for at that time, or newer. If it is the same, then whatever came and
+    /// went before the revision of the read, of which no event told, has gone.
+    fn confirmed_by(&self, reply: &RangeReply, asked: Duration) -> bool {
         let mut state = self.state();
-        let confirmed = state.is_as_in(reply);
-        if confirmed && reply.revision > state.revision {
-            state.revision = reply.revision;
-            state.attending.values().for_each(|place| place.notify_one());
+        if state.differs_from(reply) {
+            return false;
         }
-        confirmed
+        state.good_until = Some(asked + GOOD_FOR);
+        state.come_to(reply.revision);
+        true
     }
 
     /// Takes over what was read, unless events have overtaken it. Says whether it did.
@@ -271,16 +269,7 @@ impl View {
 
     /// Tells everybody that it is over; `error` says why, unless the client was disconnected.
     pub(crate) fn end(&self, error: Option<Error>) {
-        let mut state = self.state();
-        for holders in state.watchers.drain(..).filter_map(|watcher| watcher.upgrade()) {
-            if let Some(error) = &error {
-                holders.push(Err(error.clone()));
-            }
-            holders.close();
-        }
-        state.ended = Some(error.unwrap_or_else(|| Error::new(ErrorKind::Cancelled, "the client is disconnected")));
-        state.attending.values().for_each(|place| place.notify_one());
-        drop(state);
+        self.state().end(error);
         self.live.send_replace(true);
     }
 
@@ -289,95 +278,69 @@ impl View {
     }
 }
 
-impl State {
-    fn oldest(&self) -> Option<&KeyValue> {
-        self.queue.first_key_value().map(|(_, kv)| kv)
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::KeyValue;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
-    fn holder(&self, name: &str) -> Info {
-        Info::of_queue(name, self.oldest(), self.queue.len() as i64)
-    }
+    #[derive(Debug, Default)]
+    struct OwnClock(AtomicU64);
 
-    /// A watch has begun: from where the last one broke off, or now.
-    fn begin(&mut self, resumed: bool) {
-        self.read = resumed;
-        self.early.clear();
-    }
-
-    /// Makes a change, and tells those whom it concerns: the place that comes to be the first, and the watchers if the
-    /// holder has changed or what it says.
-    fn change(&mut self, name: &str, change: impl FnOnce(&mut Self)) {
-        let head = |state: &Self| state.oldest().map(|kv| (kv.created, kv.modified));
-        let before = head(self);
-        change(self);
-        if let Some(place) = self.oldest().and_then(|kv| self.attending.get(&kv.key)) {
-            place.notify_one();
-        }
-        if head(self) == before {
-            return;
-        }
-        let holder = self.holder(name);
-        self.watchers.retain(|watcher| match watcher.upgrade() {
-            Some(holders) => {
-                holders.push(Ok(holder.clone()));
-                true
-            }
-            None => false,
-        });
-    }
-
-    fn apply(&mut self, name: &str, events: &[Event]) {
-        for events in events.chunk_by(|a, b| a.revision() == b.revision()) {
-            let revision = events[0].revision();
-            if revision > self.revision {
-                self.revision = revision;
-                self.change(name, |state| events.iter().for_each(|event| state.apply_one(event)));
-            }
+    impl Clock for OwnClock {
+        fn now(&self) -> Duration {
+            Duration::from_secs(self.0.load(Ordering::Relaxed))
         }
     }
 
-    fn apply_one(&mut self, event: &Event) {
-        match event {
-            Event::Put(kv) => self.insert(kv.clone()),
-            Event::Delete { key, .. } => self.apply_delete(key),
-        }
+    fn kv(key: &str, created: i64) -> KeyValue {
+        KeyValue { key: key.into(), value: "v".into(), created, modified: created }
     }
 
-    fn insert(&mut self, kv: KeyValue) {
-        self.remove(&kv.key);
-        self.created.insert(kv.key.clone(), kv.created);
-        self.queue.insert((kv.created, kv.key.clone()), kv);
+    fn read(revision: i64, kvs: &[KeyValue]) -> RangeReply {
+        RangeReply { revision, kvs: kvs.to_vec(), count: kvs.len() as i64 }
     }
 
-    fn remove(&mut self, key: &[u8]) {
-        if let Some(created) = self.created.remove(key) {
-            self.queue.remove(&(created, key.to_vec()));
-        }
+    /// What is told from memory: the token, how many wait, the revision.
+    fn told(view: &View) -> Option<(i64, u32, i64)> {
+        view.cached().map(|info| (info.token, info.waiters, info.revision))
     }
 
-    fn apply_delete(&mut self, key: &[u8]) {
-        self.remove(key);
-        if let Some(place) = self.attending.get(key) {
-            place.notify_one();
-        }
+    #[test]
+    fn what_is_told_from_memory_is_made_once_for_each_change() {
+        let view = View::new("x", "x/", Arc::new(OwnClock::default()));
+        assert_eq!(told(&view), None, "nothing was read");
+        view.adopt_first(read(5, &[]), Duration::ZERO);
+        assert_eq!(told(&view), Some((0, 0, 5)));
+        view.apply(vec![Event::Put(kv("x/a", 6)), Event::Put(kv("x/b", 7))]);
+        assert_eq!(told(&view), Some((6, 1, 7)));
+        assert!(Arc::ptr_eq(&view.cached().unwrap(), &view.cached().unwrap()));
+        view.apply(vec![Event::Delete { key: "x/a".into(), revision: 9 }]);
+        assert_eq!(told(&view), Some((7, 0, 9)));
+        // Nothing has changed since, and what is known is known to be so later, too.
+        assert!(view.confirmed_by(&read(20, &[kv("x/b", 7)]), Duration::ZERO));
+        assert_eq!(told(&view), Some((7, 0, 20)));
+        view.end(None);
+        assert_eq!(told(&view), None);
     }
 
-    fn replace(&mut self, reply: RangeReply) {
-        self.queue.clear();
-        self.created.clear();
-        self.revision = reply.revision;
-        reply.kvs.into_iter().for_each(|kv| self.insert(kv));
-        // Rare, and any of them may have gone.
-        self.attending.values().for_each(|place| place.notify_one());
-    }
-
-    /// Whether the read tells something that this state has not, or not yet.
-    fn differs_from(&self, reply: &RangeReply) -> bool {
-        reply.revision > self.revision && !self.is_as_in(reply)
-    }
-
-    fn is_as_in(&self, reply: &RangeReply) -> bool {
-        reply.kvs.len() == self.queue.len()
-            && reply.kvs.iter().zip(self.queue.values()).all(|(a, b)| a.key == b.key && a.modified == b.modified)
+    #[test]
+    fn what_no_read_confirms_is_told_no_longer_than_it_is_good_for() {
+        let clock = Arc::new(OwnClock::default());
+        let view = View::new("x", "x/", clock.clone());
+        let pass = |seconds| clock.0.fetch_add(seconds, Ordering::Relaxed);
+        view.adopt_first(read(5, &[]), clock.now());
+        pass(GOOD_FOR.as_secs() - 1);
+        let asked = clock.now();
+        assert!(told(&view).is_some());
+        pass(1);
+        view.apply(vec![Event::Put(kv("x/a", 6))]);
+        assert_eq!(told(&view), None, "an event says nothing of what else has not come");
+        // The answer counts from when it was asked for, and what has come since is newer than it.
+        assert!(view.confirmed_by(&read(5, &[]), asked));
+        assert_eq!(told(&view), Some((6, 0, 6)));
+        assert!(!view.confirmed_by(&read(7, &[]), clock.now()), "of that no event has told");
+        pass(GOOD_FOR.as_secs() - 1);
+        assert_eq!(told(&view), None);
     }
 }

@@ -1,10 +1,11 @@
 //! The views of one client: one for each lock that somebody waits for or watches.
 
+use crate::clock::MachineClock;
 use crate::store::Store;
 use crate::view::View;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, Info};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard, Weak};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -37,35 +38,47 @@ impl Closed {
 pub(crate) struct Views {
     store: Arc<dyn Store>,
     runtime: Handle,
-    open: Mutex<HashMap<String, Arc<View>>>,
+    /// By the names of their locks.
+    open: RwLock<HashMap<String, Arc<View>>>,
     /// Says when the client has ended; dropped with it.
     closed: watch::Sender<Option<Closed>>,
 }
 
 impl Views {
     pub(crate) fn new(store: Arc<dyn Store>, runtime: Handle) -> Arc<Self> {
-        Arc::new(Views { store, runtime, open: Mutex::default(), closed: watch::Sender::new(None) })
+        Arc::new(Views { store, runtime, open: RwLock::default(), closed: watch::Sender::new(None) })
     }
 
     /// The view of the lock `name`, whose keys start with `prefix`.
     pub(crate) fn of(self: &Arc<Self>, name: &str, prefix: &str) -> Arc<View> {
         let mut open = self.open();
-        if let Some(view) = open.get(prefix) {
+        if let Some(view) = open.get(name) {
             return view.clone();
         }
-        let view = View::new(name, prefix);
-        open.insert(prefix.into(), view.clone());
+        let view = View::new(name, prefix, Arc::new(MachineClock));
+        open.insert(name.into(), view.clone());
         self.runtime.spawn(run(Arc::downgrade(self), self.store.clone(), self.closed.subscribe(), view.clone()));
         view
     }
 
-    /// The view whose keys start with `prefix`, if there is one.
-    pub(crate) fn get(&self, prefix: &str) -> Option<Arc<View>> {
-        self.open().get(prefix).cloned()
+    /// The view of the lock `name`, if there is one.
+    pub(crate) fn named(&self, name: &str) -> Option<Arc<View>> {
+        self.look(name, |view| Some(view.clone()))
+    }
+
+    /// Who holds the lock `name`, if a view may tell that as the present.
+    pub(crate) fn cached(&self, name: &str) -> Option<Arc<Info>> {
+        self.look(name, |view| view.cached())
+    }
+
+    fn look<T>(&self, name: &str, what: impl FnOnce(&Arc<View>) -> Option<T>) -> Option<T> {
+        self.open.read().unwrap_or_else(PoisonError::into_inner).get(name).and_then(what)
     }
 
     pub(crate) fn close(&self, how: Closed) {
         self.closed.send_if_modified(|closed| closed.is_none().then(|| *closed = Some(how)).is_some());
+        // Their ends are told behind; from now on nobody is to find them.
+        self.open().clear();
     }
 
     /// Tells when the client has ended, or is dropped.
@@ -86,20 +99,20 @@ impl Views {
         // One for the map, one for the task that asks.
         let unused = Arc::strong_count(view) == 2 && !view.is_watched();
         if unused {
-            open.remove(view.prefix());
+            open.remove(view.name());
         }
         unused
     }
 
     fn forget(&self, view: &Arc<View>) {
         let mut open = self.open();
-        if open.get(view.prefix()).is_some_and(|kept| Arc::ptr_eq(kept, view)) {
-            open.remove(view.prefix());
+        if open.get(view.name()).is_some_and(|kept| Arc::ptr_eq(kept, view)) {
+            open.remove(view.name());
         }
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<String, Arc<View>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn open(&self) -> RwLockWriteGuard<'_, HashMap<String, Arc<View>>> {
+        self.open.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -29,7 +29,7 @@ impl Watcher {
     /// The next state; `None` once the watcher has ended (its client disconnected). Cancel safe: a dropped call loses
     /// nothing.
     pub async fn next(&mut self) -> Option<Result<Info>> {
-        self.holders.next().await
+        self.holders.next().await.map(own)
     }
 }
 
@@ -37,6 +37,10 @@ impl futures_core::Stream for Watcher {
     type Item = Result<Info>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.holders.poll_next(cx)
+        self.holders.poll_next(cx).map(|item| item.map(own))
     }
+}
+
+fn own(item: Result<Arc<Info>>) -> Result<Info> {
+    item.map(Arc::unwrap_or_clone)
 }

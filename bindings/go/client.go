@@ -99,6 +99,25 @@ func (c *Client) Get(ctx context.Context, name string) (Info, error) {
 	return info, err
 }
 
+// GetCached is [Client.Get] from memory where this client watches the lock or waits for it: then it asks nobody and waits
+// for nothing. Else it asks etcd.
+//
+// What it tells was so at its Revision, which never goes back. It is behind by what is on its way, and never more than 10
+// seconds old: memory is of no use from the moment when the connection to etcd breaks, or within these 10 seconds when
+// etcd falls silent, until the watch has come to the present again.
+func (c *Client) GetCached(ctx context.Context, name string) (Info, error) {
+	var a arguments
+	var out C.locker_info
+	cName := a.text("name", name)
+	err := a.call(func(e *C.locker_error) C.locker_code {
+		return C.locker_get_cached(c.handle, cName, C.LOCKER_NO_WAIT, &out, e)
+	})
+	if err != nil {
+		return c.Get(ctx, name) // whatever is wrong, it says so
+	}
+	return toInfo(&out), nil
+}
+
 // LiveHandles is how many clients, guards and watchers of this process have not been ended, for tests: one that ends
 // with more than 0 has leaked.
 func LiveHandles() int { return int(C.locker_live_handles()) }

@@ -26,6 +26,8 @@ func TestBadInput(t *testing.T) {
 		wantInvalid(t, err, "name")
 		_, err = c.Get(ctx, name)
 		wantInvalid(t, err, "name")
+		_, err = c.GetCached(ctx, name)
+		wantInvalid(t, err, "name")
 		_, err = c.Watch(ctx, name)
 		wantInvalid(t, err, "name")
 	}
@@ -114,8 +116,9 @@ func TestAClientThatWasNeverConnectedSaysSo(t *testing.T) {
 	_, lockErr := c.Lock(t.Context(), "x")
 	_, tryErr := c.TryLock(t.Context(), "x")
 	_, getErr := c.Get(t.Context(), "x")
+	_, cachedErr := c.GetCached(t.Context(), "x")
 	_, watchErr := c.Watch(t.Context(), "x")
-	for _, err := range []error{lockErr, tryErr, getErr, watchErr, c.Disconnect(t.Context())} {
+	for _, err := range []error{lockErr, tryErr, getErr, cachedErr, watchErr, c.Disconnect(t.Context())} {
 		if !errors.Is(err, ErrBadHandle) {
 			t.Error(err)
 		}
@@ -139,8 +142,9 @@ func TestADisconnectedClientSaysSo(t *testing.T) {
 	}
 	_, lockErr := c.Lock(t.Context(), "x")
 	_, getErr := c.Get(t.Context(), "x")
+	_, cachedErr := c.GetCached(t.Context(), "x")
 	_, watchErr := c.Watch(t.Context(), "x")
-	for _, err := range []error{lockErr, getErr, watchErr, c.Disconnect(t.Context())} {
+	for _, err := range []error{lockErr, getErr, cachedErr, watchErr, c.Disconnect(t.Context())} {
 		if !errors.Is(err, ErrBadHandle) {
 			t.Error(err)
 		}

@@ -34,6 +34,9 @@ type Info struct {
 	// LeaseLeft is how long the holder's lease lasts if it is not kept alive from now on; negative when not known. It is
 	// not told by this release: always negative.
 	LeaseLeft time.Duration
+	// Revision is that of etcd at which it was so; 0 when not known. It rises with every write to etcd, of whatever key: what
+	// says the same of a lock need not be ==.
+	Revision int64
 }
 
 // Held reports whether somebody holds the lock.
@@ -91,6 +94,7 @@ func toInfo(i *C.locker_info) Info {
 		Program:   C.GoString(&i.program[0]),
 		Waiters:   int(i.waiters),
 		LeaseLeft: time.Duration(i.lease_left_ms) * time.Millisecond,
+		Revision:  int64(i.revision),
 	}
 	if i.since_ms != 0 {
 		info.Since = time.UnixMilli(int64(i.since_ms))

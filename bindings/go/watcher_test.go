@@ -70,6 +70,46 @@ func TestWatchStartsWithThePresentHolder(t *testing.T) {
 	cancel()
 }
 
+func TestWhatIsWatchedIsKnown(t *testing.T) {
+	c, other := connect(t, ownPrefix()), connect(t, ownPrefix())
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if info, err := c.GetCached(ended, "x"); !errors.Is(err, ErrCancelled) || !errors.Is(err, context.Canceled) {
+		t.Error("asked etcd after the end of its context:", info, err)
+	}
+	read, err := c.GetCached(within(t, patience), "x")
+	if err != nil || read.Held() || read.Revision == 0 {
+		t.Error(read, err)
+	}
+
+	w := watched(t, c, "x")
+	next(t, w)
+	g := lock(t, c, "x", Value("node-3"))
+	told := next(t, w)
+	// From memory: it needs no time.
+	known, err := c.GetCached(ended, "x")
+	if err != nil || known.Token != g.Token() || known.Value != "node-3" || known.Revision < told.Revision {
+		t.Error(known, err)
+	}
+	read = get(t, c, "x")
+	if read.Revision < known.Revision {
+		t.Errorf("read at revision %d, known at %d", read.Revision, known.Revision)
+	}
+	if read.Revision = known.Revision; read != known {
+		t.Errorf("read %+v, known %+v", read, known)
+	}
+	if info, err := other.GetCached(within(t, patience), "x"); err != nil || info.Held() {
+		t.Error("of another prefix:", info, err)
+	}
+	unlock(t, g)
+	if told = next(t, w); told.Held() {
+		t.Errorf("%+v", told)
+	}
+	if known, err = c.GetCached(ended, "x"); err != nil || known.Held() || known.Revision < told.Revision {
+		t.Error(known, err)
+	}
+}
+
 func TestUnwatchAndDisconnectEndAWatcher(t *testing.T) {
 	c := connect(t, ownPrefix())
 	for _, end := range []func(*Watcher) error{

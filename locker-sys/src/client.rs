@@ -9,7 +9,7 @@ use crate::limit::Limit;
 use crate::runtime::Runtime;
 use crate::thread::Latch;
 use crate::types::*;
-use locker_core::Connect;
+use locker_core::{Connect, Info};
 use once_cell::sync::OnceCell;
 use std::collections::BTreeMap;
 use std::ffi::c_char;
@@ -71,13 +71,38 @@ pub unsafe extern "C" fn locker_get(
     // SAFETY: the header asks for a text that ends with a NUL.
     let name = unsafe { text(name, "name") };
     boundary(error, || {
-        let (name, out) = (name?.to_owned(), output(out)?);
-        let limit = Limit::parse(timeout_ms, "timeout_ms")?.for_people();
+        let (name, out) = (name?, output(out)?);
+        let limit = Limit::parse(timeout_ms, "timeout_ms")?;
         context::may_wait()?;
+        out.write(locker_info::from(&CLIENTS.get(client.id)?.get(name, limit)?));
+        Ok(())
+    })
+}
+
+/// As locker_get, from memory where this client watches the lock or waits for it: then it asks nobody and
+/// waits for nothing, also in a callback. Else it asks etcd; with LOCKER_NO_WAIT it gives LOCKER_UNAVAILABLE.
+/// What it tells was so at its `revision`, which never goes back. It is behind by what is on its way, and
+/// never more than 10 seconds old: memory is of no use from the moment when the connection to etcd breaks, or
+/// within these 10 seconds when etcd falls silent, until the watch has come to the present again.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn locker_get_cached(
+    client: locker_client,
+    name: *const c_char,
+    timeout_ms: i64,
+    out: Option<&mut MaybeUninit<locker_info>>,
+    error: Option<&mut MaybeUninit<locker_error>>,
+) -> locker_code {
+    // SAFETY: the header asks for a text that ends with a NUL.
+    let name = unsafe { text(name, "name") };
+    boundary(error, || {
+        let (name, out) = (name?, output(out)?);
+        let limit = Limit::parse(timeout_ms, "timeout_ms")?;
         let client = CLIENTS.get(client.id)?;
-        let core = client.core.clone();
-        let info = client.runtime.call(limit, async move { core.get(name).await })?;
-        out.write(locker_info::from(&info));
+        let info = match client.core.cached(name) {
+            Some(info) => locker_info::from(&*info),
+            None => locker_info::from(&client.get_uncached(name, limit)?),
+        };
+        out.write(info);
         Ok(())
     })
 }
@@ -150,6 +175,21 @@ impl Client {
             return Err(Fail::cancelled("locker_shutdown was called"));
         }
         Ok(id)
+    }
+
+    fn get(&self, name: &str, limit: Limit) -> Result<Info, Fail> {
+        let (core, name) = (self.core.clone(), name.to_owned());
+        self.runtime.call(limit.for_people(), async move { core.get(name).await })
+    }
+
+    /// `get` of what is not in memory.
+    fn get_uncached(&self, name: &str, limit: Limit) -> Result<Info, Fail> {
+        if limit == Limit::NoWait {
+            let why = format!("not in memory: this client does not watch {name:?}, or etcd is silent");
+            return Err(Fail::new(locker_code::LOCKER_UNAVAILABLE, why));
+        }
+        context::may_wait()?;
+        self.get(name, limit)
     }
 
     /// Opens a handle that ends with this client.

@@ -23,8 +23,8 @@ frozen! {
     locker_mode: 4 {}
     locker_error: 512 { code: 0, detail: 4, message: 8 }
     locker_info: 2128 {
-        token: 0, since_ms: 8, lease_left_ms: 16, reserved: 24, pid: 64, waiters: 68, mode: 72, reserved_mode: 76,
-        name: 80, host: 336, program: 592, reason: 848, value: 1104
+        token: 0, since_ms: 8, lease_left_ms: 16, revision: 24, reserved: 32, pid: 64, waiters: 68, mode: 72,
+        reserved_mode: 76, name: 80, host: 336, program: 592, reason: 848, value: 1104
     }
 }
 

@@ -68,6 +68,7 @@ fn call(name: &str) -> Option<Gave> {
             "locker_connect" => fails(|e| locker_connect(text, null(), Some(&mut out()), e)),
             "locker_disconnect" => fails(|e| locker_disconnect(client, 0, e)),
             "locker_get" => fails(|e| locker_get(client, text, 0, Some(&mut out()), e)),
+            "locker_get_cached" => fails(|e| locker_get_cached(client, text, 0, Some(&mut out()), e)),
             "locker_lock" => fails(|e| locker_lock(client, text, &lock, Some(&mut out()), e)),
             "locker_lock_start" => fails(|e| locker_lock_start(client, text, &lock, Some(&mut out()), e)),
             "locker_wait" => fails(|e| locker_wait(guard, 0, e)),

@@ -131,8 +131,11 @@ pub struct locker_info {
     /// For how long the holder's lease lasts if it is not kept alive from now on; -1: not known. Not told by
     /// this release: always -1.
     pub lease_left_ms: i64,
+    /// The revision of etcd at which it was so; 0: not known. It rises with every write to etcd, of whatever
+    /// key. Of two that were told, the one with the higher revision is the later one.
+    pub revision: i64,
     /// Zero, for what is to come.
-    pub reserved: [i64; 5],
+    pub reserved: [i64; 4],
     /// The holder's process on `host`; 0: not known.
     pub pid: u32,
     /// How many wait behind the holder.

@@ -311,7 +311,9 @@ static void get(call *call) {
   locker_info *to = out(call, &info);
   int64_t ms = limit(call);
   locker_client client = {handle(call, CLIENT)};
-  if (worked(call, "get", locker_get(client, lock_name, ms, to, error(call)))) CHECK(!strcmp(info.name, lock_name));
+  locker_code (*get)(locker_client, const char *, int64_t, locker_info *, locker_error *) =
+      below(call->dice, 2) ? locker_get : locker_get_cached;
+  if (worked(call, "get", get(client, lock_name, ms, to, error(call)))) CHECK(!strcmp(info.name, lock_name));
   else CHECK(info.token == -1);
 }
 

@@ -48,6 +48,7 @@ static void in_the_child(void) {
   REFUSED(locker_unlock(guard, LOCKER_NO_WAIT, &error));
   REFUSED(locker_guard_info(guard, &info, &error));
   REFUSED(locker_get(client, "x", 0, &info, &error));
+  REFUSED(locker_get_cached(client, "x", 0, &info, &error));
   REFUSED(locker_watch_next(watcher, 0, &info, &error));
   REFUSED(locker_unwatch(watcher, 0, &error));
   REFUSED(locker_disconnect(client, 0, &error));

@@ -25,7 +25,8 @@ SIZE(locker_info, 2128);
 AT(locker_info, token, 0);
 AT(locker_info, since_ms, 8);
 AT(locker_info, lease_left_ms, 16);
-AT(locker_info, reserved, 24);
+AT(locker_info, revision, 24);
+AT(locker_info, reserved, 32);
 AT(locker_info, pid, 64);
 AT(locker_info, waiters, 68);
 AT(locker_info, mode, 72);
@@ -90,6 +91,7 @@ void signatures(void) {
   SIGNATURE(locker_code, locker_connect, const char *, const locker_connect_options *, locker_client *, locker_error *);
   SIGNATURE(locker_code, locker_disconnect, locker_client, int64_t, locker_error *);
   SIGNATURE(locker_code, locker_get, locker_client, const char *, int64_t, locker_info *, locker_error *);
+  SIGNATURE(locker_code, locker_get_cached, locker_client, const char *, int64_t, locker_info *, locker_error *);
   SIGNATURE(locker_code, locker_lock, locker_client, const char *, const locker_lock_options *, locker_guard *,
             locker_error *);
   SIGNATURE(locker_code, locker_lock_start, locker_client, const char *, const locker_lock_options *, locker_guard *,

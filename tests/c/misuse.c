@@ -23,6 +23,8 @@ static void null_pointers(void) {
   FAILS(LOCKER_INVALID, "out is NULL", locker_guard_info(guard, NULL, &error));
   FAILS(LOCKER_INVALID, "name is NULL", locker_get(client, NULL, 0, &info, &error));
   FAILS(LOCKER_INVALID, "out is NULL", locker_get(client, "x", 0, NULL, &error));
+  FAILS(LOCKER_INVALID, "name is NULL", locker_get_cached(client, NULL, 0, &info, &error));
+  FAILS(LOCKER_INVALID, "out is NULL", locker_get_cached(client, "x", 0, NULL, &error));
   FAILS(LOCKER_INVALID, "name is NULL", locker_watch(client, NULL, NULL, &w, &error));
   FAILS(LOCKER_INVALID, "out is NULL", locker_watch(client, "x", NULL, NULL, &error));
   FAILS(LOCKER_INVALID, "out is NULL", locker_watch_next(watcher, 0, NULL, &error));
@@ -40,6 +42,7 @@ static void nobody_wants_the_error(void) {
   CHECK(locker_unlock((locker_guard){0}, 0, NULL) == LOCKER_BAD_HANDLE);
   CHECK(locker_guard_info((locker_guard){0}, &info, NULL) == LOCKER_BAD_HANDLE);
   CHECK(locker_get(client, NULL, 0, &info, NULL) == LOCKER_INVALID);
+  CHECK(locker_get_cached(client, NULL, 0, &info, NULL) == LOCKER_INVALID);
   CHECK(locker_watch(client, NULL, NULL, &w, NULL) == LOCKER_INVALID);
   CHECK(locker_watch_next((locker_watcher){0}, 0, &info, NULL) == LOCKER_BAD_HANDLE);
   CHECK(locker_unwatch((locker_watcher){0}, 0, NULL) == LOCKER_BAD_HANDLE);
@@ -55,6 +58,7 @@ static void handles(void) {
     FAILS(LOCKER_BAD_HANDLE, "client", locker_lock(no, "x", NULL, &g, &error));
     FAILS(LOCKER_BAD_HANDLE, "client", locker_lock_start(no, "x", NULL, &g, &error));
     FAILS(LOCKER_BAD_HANDLE, "client", locker_get(no, "x", 0, &info, &error));
+    FAILS(LOCKER_BAD_HANDLE, "client", locker_get_cached(no, "x", 0, &info, &error));
     FAILS(LOCKER_BAD_HANDLE, "client", locker_watch(no, "x", NULL, &w, &error));
     FAILS(LOCKER_BAD_HANDLE, "client", locker_disconnect(no, 0, &error));
   }
@@ -120,6 +124,7 @@ static void names(void) {
     FAILS(LOCKER_INVALID, "name", locker_lock(client, bad[i], NULL, &out, &error));
     FAILS(LOCKER_INVALID, "name", locker_lock_start(client, bad[i], NULL, &out, &error));
     FAILS(LOCKER_INVALID, "name", locker_get(client, bad[i], 0, &info, &error));
+    FAILS(LOCKER_INVALID, "name", locker_get_cached(client, bad[i], 0, &info, &error));
     FAILS(LOCKER_INVALID, "name", locker_watch(client, bad[i], NULL, &w, &error));
     CHECK(out.id == untouched.id && w.id == 77);
   }
@@ -135,6 +140,7 @@ static void times(void) {
     FAILS(LOCKER_INVALID, "timeout_ms", locker_wait(guard, no, &error));
     FAILS(LOCKER_INVALID, "timeout_ms", locker_unlock(guard, no, &error));
     FAILS(LOCKER_INVALID, "timeout_ms", locker_get(client, "x", no, &info, &error));
+    FAILS(LOCKER_INVALID, "timeout_ms", locker_get_cached(client, "x", no, &info, &error));
     FAILS(LOCKER_INVALID, "timeout_ms", locker_watch_next(watcher, no, &info, &error));
     FAILS(LOCKER_INVALID, "timeout_ms", locker_unwatch(watcher, no, &error));
     FAILS(LOCKER_INVALID, "timeout_ms", locker_disconnect(client, no, &error));

@@ -90,6 +90,44 @@ static void pushed(void) {
   OK(locker_unlock(guard, 0, &error));
 }
 
+/* What a watcher makes known is told from memory, also in a callback, and not what nobody watches. */
+static count cached_freed = COUNT, cached_told = COUNT;
+static void get_in_callback(void *user_data, const locker_info *event, const locker_error *error_) {
+  (void)user_data, (void)error_;
+  if (!event || !event->token) return;
+  locker_info cached;
+  OK(locker_get_cached(client, "cached", 0, &cached, &error));
+  /* It may be further on than the event. */
+  CHECK(cached.revision >= event->revision && !strcmp(cached.name, "cached"));
+  FAILS(LOCKER_BAD_CONTEXT, "callback", locker_get_cached(client, "unwatched", 0, &cached, &error));
+  FAILS(LOCKER_UNAVAILABLE, "memory", locker_get_cached(client, "unwatched", LOCKER_NO_WAIT, &cached, &error));
+  count_up(&cached_told);
+}
+
+static void told_from_memory(void) {
+  locker_info cached = {.token = 77};
+  FAILS(LOCKER_UNAVAILABLE, "memory", locker_get_cached(client, "cached", LOCKER_NO_WAIT, &cached, &error));
+  CHECK(cached.token == 77);
+  OK(locker_get_cached(client, "cached", 0, &cached, &error)); /* from etcd */
+  CHECK(cached.token == 0 && cached.revision > 0);
+
+  locker_watch_options options = {.struct_size = sizeof options,
+                                  .on_event = get_in_callback,
+                                  .user_data = &cached_freed,
+                                  .free_user_data = count_free};
+  locker_watcher watcher;
+  OK(locker_watch(client, "cached", &options, &watcher, &error));
+  locker_guard guard = locked(client, "cached");
+  await(&cached_told, 1);
+  OK(locker_get_cached(client, "cached", LOCKER_NO_WAIT, &cached, &error));
+  OK(locker_get(client, "cached", 0, &info, &error));
+  CHECK(cached.token == locker_guard_token(guard) && cached.revision >= cached.token && cached.revision <= info.revision);
+  info.revision = cached.revision;
+  CHECK(!memcmp(&cached, &info, sizeof info));
+  OK(locker_unlock(guard, 0, &error));
+  OK(locker_unwatch(watcher, 0, &error));
+}
+
 /* A watcher that ends in its own callback. */
 static locker_watcher own;
 static count own_told = COUNT, own_freed = COUNT, own_known = COUNT;
@@ -260,6 +298,7 @@ int main(void) {
   client = connected();
   pulled();
   pushed();
+  told_from_memory();
   ends_in_its_own_callback();
   ends_in_a_foreign_callback();
   unwatch_waits_for_the_callback();

@@ -27,11 +27,13 @@ fn get(space: &Space, arguments: &[&str]) -> String {
 fn a_free_lock() {
     let space = Space::new();
     assert_eq!(get(&space, &["x"]), "free");
+    let info = object(&get(&space, &["x", "--json"]));
+    assert!(info["revision"].as_i64().unwrap() > 0, "{info}");
     let expected = json!({
         "name": "x", "token": 0, "mode": "free", "value": "", "reason": "", "host": "", "pid": 0, "program": "",
-        "since": null, "waiters": 0, "lease_left": null,
+        "since": null, "waiters": 0, "lease_left": null, "revision": info["revision"],
     });
-    assert_eq!(object(&get(&space, &["x", "--json"])), expected);
+    assert_eq!(info, expected);
 }
 
 #[test]

@@ -109,6 +109,21 @@ static void a_watcher_reads_each_holder() {
   fails(errc::bad_handle, "", [&] { (void)watcher.next(); });
 }
 
+static void what_is_watched_is_known() {
+  const locker::client client(endpoints(), own_prefix());
+  CHECK(!client.get_cached("x").held() && client.get_cached("x").revision > 0); // from etcd
+  fails(errc::invalid, "name", [&] { (void)client.get_cached(""); });
+  fails(errc::invalid, "name", [&] { (void)client.get_cached(std::string("x\0", 2)); });
+  const auto watcher = client.watch("x");
+  const auto guard = client.lock("x", with("node-3", ""));
+  const auto told = await(watcher, [](auto &info) { return info.held(); });
+  const auto known = client.get_cached("x"), read = client.get("x");
+  CHECK(known.token == guard.token() && known.value == "node-3" && known.name == "x");
+  CHECK(told.revision == guard.token() && told.revision <= known.revision && known.revision <= read.revision);
+  client.disconnect();
+  fails(errc::bad_handle, "", [&] { (void)client.get_cached("x"); });
+}
+
 static void a_watcher_calls_until_it_goes() {
   const locker::client client(endpoints(), own_prefix());
   std::mutex mutex;
@@ -231,6 +246,7 @@ int main() {
     a_busy_lock_is_left_alone();
     tokens_rise_in_the_order_of_the_queue();
     a_watcher_reads_each_holder();
+    what_is_watched_is_known();
     a_watcher_calls_until_it_goes();
     changes_are_told_in_order();
     a_loss_is_told();

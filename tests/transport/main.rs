@@ -113,6 +113,21 @@ async fn a_watch_that_omits_what_happened_holds_a_waiter_up_for_five_seconds_onl
 }
 
 #[tokio::test]
+async fn what_is_known_from_a_watch_that_omits_what_happened_is_wrong_for_five_seconds_only() {
+    let etcd = Etcd::start();
+    let middleman = Middleman::start(&etcd.endpoint());
+    let (one, other) = (client(&etcd.endpoint()).await, client(&middleman.endpoint).await);
+    middleman.set(|call| if call.method == "Watch" { without_events() } else { Fate::Passed });
+    let _watcher = other.watch("x").await.unwrap();
+    let held = one.lock("x").await.unwrap();
+    let begun = Instant::now();
+    assert_eq!(other.cached("x").unwrap().token, 0, "it is not told");
+    eventually("its re-read has found it out", async || other.cached("x").is_none_or(|info| info.held())).await;
+    assert!(begun.elapsed() < REREAD + seconds(1), "after {:?}", begun.elapsed());
+    eventually("it is known", async || other.cached("x").is_some_and(|info| info.token == held.token())).await;
+}
+
+#[tokio::test]
 async fn a_key_that_is_deleted_while_its_watch_is_silent_is_missed_within_some_seconds() {
     let etcd = Etcd::start();
     let middleman = Middleman::start(&etcd.endpoint());

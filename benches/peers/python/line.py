@@ -5,15 +5,29 @@ import sys
 import time
 from collections.abc import Callable
 
+Answer = dict[str, float]
 
-def serve(once: Callable[[str], object]) -> None:
-    """Calls `once` with the name, so often, for each command."""
+
+def timed(work: Callable[[], object]) -> Answer:
+    """How long it takes."""
+    begun, used = time.perf_counter(), time.process_time()
+    work()
+    return {"seconds": time.perf_counter() - begun, "cpu": time.process_time() - used}
+
+
+def serve(once: Callable[[str], object], **others: Callable[[str, int], Answer]) -> None:
+    """Calls `once` with the name, so often, for each command; or one of the others, with the name and the number."""
+
+    def loop(name: str, count: int) -> Answer:
+        def work() -> None:
+            for _ in range(count):
+                once(name)
+
+        return timed(work)
+
+    verbs = {"loop": loop, **others}
     for line in sys.stdin:
         verb, name, count = line.split()
-        if verb != "loop":
+        if verb not in verbs:
             sys.exit(f"no such command: {line}")
-        begun, used = time.perf_counter(), time.process_time()
-        for _ in range(int(count)):
-            once(name)
-        answer = {"seconds": time.perf_counter() - begun, "cpu": time.process_time() - used}
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(verbs[verb](name, int(count))), flush=True)

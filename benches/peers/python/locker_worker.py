@@ -2,7 +2,7 @@
 
 import sys
 
-from line import serve
+from line import Answer, serve, timed
 
 import locker
 
@@ -11,4 +11,15 @@ with locker.connect(sys.argv[1]) as client:
     def once(name: str) -> None:
         client.lock(name).unlock()
 
-    serve(once)
+    def cached(name: str, count: int) -> Answer:
+        """So often, who holds a lock that is watched, from memory."""
+
+        def work() -> None:
+            for _ in range(count):
+                client.get(name, cached=True)
+
+        with client.lock(name), client.watch(name) as watcher:
+            next(watcher)
+            return timed(work)
+
+    serve(once, cached=cached)

@@ -38,6 +38,7 @@ pub(super) async fn serve(endpoints: &str) -> Result<()> {
                 scale::hold(&client, name, callers.parse()?, count.parse()?, &mut kept).await?
             }
             ["idle", time] => scale::idle(millis(time)?).await?,
+            ["cached", name, count] => scale::cached(&client, name, count.parse()?).await?,
             ["fanout", name, watchers, count] => {
                 scale::fan_out(&client, endpoints, name, watchers.parse()?, count.parse()?).await?
             }

@@ -5,6 +5,7 @@ use super::usage::{Clock, resident};
 use crate::Result;
 use locker::{Client, Guard};
 use serde_json::{Value, json};
+use std::hint::black_box;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -54,6 +55,23 @@ pub(super) async fn idle(time: Duration) -> Result<Value> {
     sleep(time).await;
     let mut answer = clock.stop();
     answer["resident"] = json!(resident()?);
+    Ok(answer)
+}
+
+/// So often, who holds a lock that is watched, from memory.
+pub(super) async fn cached(client: &Client, name: &str, count: usize) -> Result<Value> {
+    let guard = client.lock(name).await?;
+    let mut watcher = client.watch(name).await?;
+    let held = watcher.next().await.ok_or("the watcher has ended")??;
+    let clock = Clock::start();
+    for _ in 0..count {
+        let info = client.cached(black_box(name)).ok_or("it is not known")?;
+        if info.token != held.token {
+            return Err("another holds it".into());
+        }
+    }
+    let answer = clock.stop();
+    guard.unlock().await?;
     Ok(answer)
 }
 

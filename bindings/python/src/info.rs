@@ -36,6 +36,7 @@ impl<'py> IntoPyObject<'py> for Info {
             info.since.and_then(|since| to_datetime(py, since)),
             info.waiters,
             info.lease_left.map(|left| left.as_secs_f64()),
+            info.revision,
         ))
     }
 }

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod client;
+mod copies;
 mod error;
 mod exit;
 mod guard;
@@ -26,7 +27,7 @@ mod _locker {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::client::{Client, connect};
+    use crate::client::{Client, cached, connect};
     #[pymodule_export]
     use crate::exit::disconnect_all;
     #[pymodule_export]

@@ -216,6 +216,27 @@ def test_a_loss_is_told(run: Run, etcd: Etcd) -> None:
     run(main)
 
 
+def test_what_is_watched_is_known(run: Run) -> None:
+    async def main(client: aio.Client) -> None:
+        read = await client.get("a", cached=True)
+        assert not read.held and read.revision > 0
+        async with client.watch("a") as watcher, client.lock("a") as guard:
+            while not (told := await anext(watcher)).held:
+                pass
+            asking = client.get("a", cached=True)
+            with pytest.raises(StopIteration) as answer:  # At once: it waits for nothing.
+                asking.send(None)
+            known = answer.value.value
+            assert known.token == guard.token
+            assert known.revision >= told.revision
+            assert known is await client.get("a", cached=True)
+            assert known == await client.get("a")
+        with pytest.raises(locker.InvalidError, match="name"):
+            await client.get("", cached=True)
+
+    run(main)
+
+
 def test_a_watcher_tells_the_present_holder_and_each_change(run: Run) -> None:
     async def main(client: aio.Client) -> None:
         async with client.watch("a") as watcher:

@@ -47,7 +47,8 @@ def test_what_was_inherited_is_refused(etcd: Etcd, prefix: str) -> None:
         """
     def child():
         for call in [
-            lambda: client.lock("b"), lambda: client.try_lock("b"), lambda: client.get("a"), lambda: client.watch("a"),
+            lambda: client.lock("b"), lambda: client.try_lock("b"), lambda: client.get("a"),
+            lambda: client.get("a", cached=True), lambda: client.watch("a"),
             lambda: client.disconnect(), lambda: client.__enter__(),
             lambda: guard.name, lambda: guard.token, lambda: guard.key, lambda: guard.state, lambda: guard.held,
             lambda: guard.remaining, lambda: guard.info(), lambda: guard.check(), lambda: guard.unlock(),

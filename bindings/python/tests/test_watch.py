@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from conftest import Connect
 from interrupts import Interrupted, interrupt_after
-from support import Etcd
+from support import Etcd, until
 
 import locker
 
@@ -44,6 +46,58 @@ def test_a_handover_is_told(client: locker.Client, other: locker.Client, etcd: E
             tokens.append(info.token)
         assert tokens[0] == first_token
         assert set(tokens) == {first_token, second_token}
+
+
+def test_what_is_watched_is_known(connect: Connect, other: locker.Client) -> None:
+    client = connect()
+    assert client.get("a", cached=True) is not client.get("a", cached=True)  # Both are read.
+    with client.watch("a") as watcher:
+        free = next(watcher)
+        known = client.get("a", cached=True)
+        assert known is client.get("a", cached=True)
+        assert known == free
+        assert 0 < known.revision == free.revision
+        with other.lock("a", value="node-3") as guard:
+            told = next(watcher)
+            known = client.get("a", cached=True)
+            assert (known.token, known.value) == (guard.token, "node-3")
+            assert free.revision < told.revision <= known.revision <= client.get("a").revision
+            assert known == client.get("a")
+            assert other.get("a", cached=True) == known  # It does not watch, and so has read it.
+        assert not next(watcher).held
+        assert client.get("a", cached=True) == free
+    client.disconnect()
+    with pytest.raises(locker.CancelledError):
+        client.get("a", cached=True)
+
+
+def test_who_waits_knows_it_too(client: locker.Client, other: locker.Client) -> None:
+    with client.lock("a") as guard, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(other.lock, "a")
+        until(lambda: other.get("a", cached=True) is other.get("a", cached=True), "it is known")
+        assert other.get("a", cached=True).token == guard.token
+        guard.unlock()
+        waiting.result().unlock()
+
+
+def test_what_was_known_is_not_kept(client: locker.Client) -> None:
+    def alive() -> int:
+        return sum(type(thing) is locker.Info for thing in gc.get_objects())
+
+    before = alive()
+    with client.watch("a") as watcher:
+        for _ in range(30):
+            with client.lock("a"):
+                while not next(watcher).held:
+                    pass
+                assert client.get("a", cached=True).held
+        assert alive() < before + 5
+
+
+@pytest.mark.parametrize("bad", [1, "yes", None])
+def test_only_a_bool_says_whether_memory_will_do(client: locker.Client, bad: Any) -> None:
+    with pytest.raises(TypeError, match="cached"):
+        client.get("a", cached=bad)
 
 
 def test_unwatch_ends_the_iteration(client: locker.Client) -> None:

@@ -32,6 +32,9 @@ with locker.connect("http://127.0.0.1:2379", prefix="", ttl=10, timeout=2.5, ca_
     assert_type(maybe, locker.Guard | None)
     maybe.unlock()  # type: ignore[union-attr]
     info = client.get("a")
+    assert_type(client.get("a", cached=True), locker.Info)
+    assert_type(info.revision, int)
+    client.get("a", True)  # type: ignore[call-arg]
     assert_type(info.since, datetime | None)
     assert_type(info.lease_left, float | None)
     assert_type(info.held, bool)
@@ -70,6 +73,7 @@ async def usage() -> None:
         assert_type(await asyncio.create_task(client.lock("a")), aio.Guard)
         assert_type(await client.try_lock("a"), aio.Guard | None)
         assert_type(await client.get("a"), locker.Info)
+        assert_type(await client.get("a", cached=True), locker.Info)
         async for info in client.watch("a"):
             assert_type(info, locker.Info)
         async with client.watch("a") as watcher:

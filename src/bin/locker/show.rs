@@ -45,6 +45,7 @@ pub(crate) fn json(info: &Info) -> String {
         since: info.since.map(|since| format_rfc3339_millis(since).to_string()),
         waiters: info.waiters,
         lease_left: info.lease_left.map(|left| left.as_secs_f64()),
+        revision: info.revision,
     };
     serde_json::to_string(&record).expect("texts and numbers are always JSON")
 }
@@ -63,6 +64,7 @@ struct Record<'a> {
     waiters: u32,
     /// In seconds.
     lease_left: Option<f64>,
+    revision: i64,
 }
 
 fn holder(info: &Info) -> String {

@@ -73,7 +73,7 @@ fn step(u: &mut Unstructured<'_>) -> Result<()> {
     };
     // SAFETY: all texts end with a NUL; the sizes of options are not above the true ones.
     let code = unsafe {
-        match u.int_in_range(0..=10)? {
+        match u.int_in_range(0..=11)? {
             0 => {
                 // No connection: its ttl is too short in any case.
                 let options = locker_connect_options {
@@ -107,6 +107,7 @@ fn step(u: &mut Unstructured<'_>) -> Result<()> {
                 locker_watch(client, name.pointer(), &watch, some.then_some(&mut new_watcher), e)
             }
             9 => locker_watch_next(watcher, time, some.then_some(&mut info), e),
+            10 => locker_get_cached(client, name.pointer(), time, some.then_some(&mut info), e),
             _ => locker_unwatch(watcher, time, e),
         }
     };

@@ -103,8 +103,14 @@ class Client:
         The arguments and errors are those of lock().
         """
 
-    def get(self, name: str) -> Info:
+    def get(self, name: str, *, cached: bool = False) -> Info:
         """Who holds the lock `name`, read from etcd. A free lock is an Info with token 0.
+
+        cached: answer from memory if this client watches the lock or waits for it, and else read. That takes less than a
+            microsecond, and waits for nothing. What it tells was so at its `revision`, which never goes back. It is behind
+            by what is on its way, and never more than 10 seconds old: memory is of no use from the moment when the
+            connection to etcd breaks, or within these 10 seconds when etcd falls silent, until the watch has come to the
+            present again.
 
         Raises UnavailableError, DeniedError, InvalidError or CancelledError (the client is disconnected).
         """

@@ -13,10 +13,13 @@ from locker import (
 
 __version__: str
 
-__all__ = ["Client", "Guard", "Mailbox", "Task", "Watcher", "__version__", "_disconnect_all", "connect", "take"]
+__all__ = ["Client", "Guard", "Mailbox", "Task", "Watcher", "__version__", "_disconnect_all", "cached", "connect", "take"]
 
 def _disconnect_all() -> None:
     """Disconnect all clients of this process, for the exit of the interpreter."""
+
+def cached(client: Client, name: str, /) -> Info | None:
+    """Who holds the lock `name`, if that is in memory."""
 
 def take(watcher: Watcher, /) -> Info | None:
     """The state that has come, unless another reader has taken it."""

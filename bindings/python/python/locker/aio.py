@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, Literal, NoReturn, Protocol, TypeVar
 
 import locker
-from locker._locker import Mailbox, take
+from locker._locker import Mailbox, cached as _cached, take
 from locker._post import ask
 from locker.errors import Error, LostError
 from locker.info import Info
@@ -135,8 +135,11 @@ class Client:
         guard = await ask(Mailbox.try_lock, self._client, name, value, reason)
         return None if guard is None else Guard(guard)
 
-    async def get(self, name: str) -> Info:
-        """Who holds the lock `name`, read from etcd: see locker.Client.get()."""
+    async def get(self, name: str, *, cached: bool = False) -> Info:
+        """Who holds the lock `name`, read from etcd or, with `cached`, from memory if it is there: see
+        locker.Client.get()."""
+        if cached and (known := _cached(self._client, name)) is not None:
+            return known
         info: Info = await ask(Mailbox.get, self._client, name)
         return info
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -43,6 +43,10 @@ class Info:
     lease_left: float | None
     """Seconds that the holder's lease would last if it were not kept alive from now on. Not told by this release: always
     None."""
+
+    revision: int = field(default=0, compare=False)
+    """The revision of etcd at which it was so; 0 when not known. It rises with every write to etcd, of whatever key, and is
+    not compared: what says the same of a lock is equal."""
 
     @property
     def held(self) -> bool:
