@@ -375,6 +375,15 @@ locker_code locker_lock_start(struct locker_client client,
 // Waits until a guard is held. LOCKER_TIMEOUT leaves it in the queue.
 locker_code locker_wait(struct locker_guard guard, int64_t timeout_ms, struct locker_error *error);
 
+// Has on_change called for a guard that was made without, as if it had been made with it: also for what has
+// changed since (64 changes are kept). The library owns user_data from the call on, even a failed one.
+// LOCKER_INVALID if the guard has an on_change.
+locker_code locker_on_change(struct locker_guard guard,
+                             locker_change_fn on_change,
+                             void *user_data,
+                             locker_free_fn free_user_data,
+                             struct locker_error *error);
+
 // Ends a guard whatever its state: takes it out of the queue, or releases the lock, and waits for etcd to
 // confirm and for its last on_change: hold no mutex that on_change takes. LOCKER_LOST says the lock was lost
 // before. LOCKER_UNAVAILABLE says that etcd has not confirmed: the release is tried until the lease has ended.

@@ -6,6 +6,7 @@ import "C"
 
 import (
 	"context"
+	"fmt"
 	"math"
 	"runtime"
 	"strings"
@@ -17,12 +18,25 @@ import (
 // more than about this many, so that more would not make it faster.
 const maxCalls = 60
 
-// call is a call to C that waits until etcd has answered, at most limit milliseconds (0: the client's timeout).
-type call func(limit C.int64_t) error
+// call is what a call that waits for etcd is called in an error.
+type call struct{ verb, object string }
+
+func (c call) String() string {
+	if c.object == "" {
+		return c.verb
+	}
+	return fmt.Sprintf("%s %q", c.verb, c.object)
+}
+
+// waiting is a call to C that waits until etcd has answered, at most limit milliseconds (0: the client's timeout).
+type waiting func(limit C.int64_t) error
 
 // run makes a call that waits, for the time that is left; 0: as long as is usual. When that or ctx ends first it returns,
 // and the call goes on behind; should it succeed then, undo is run.
-func run(ctx context.Context, what string, left time.Duration, f call, undo func()) error {
+func run(ctx context.Context, what call, left time.Duration, f waiting, undo func()) error {
+	if left == 0 && ctx.Done() == nil {
+		return f(0) // nothing could end it but C
+	}
 	var late <-chan time.Time
 	if left > 0 {
 		late = time.After(left)
@@ -46,12 +60,12 @@ func run(ctx context.Context, what string, left time.Duration, f call, undo func
 		return interrupted(ctx, what)
 	case <-late:
 		close(gone)
-		return &Error{Code: ErrUnavailable, Message: what + ": etcd has not answered in time"}
+		return &Error{Code: ErrUnavailable, Message: what.String() + ": etcd has not answered in time"}
 	}
 }
 
 // wait is run for the calls of which there may be many.
-func (c *Client) wait(ctx context.Context, what string, f call, undo func()) error {
+func (c *Client) wait(ctx context.Context, what call, f waiting, undo func()) error {
 	if ctx.Err() != nil {
 		return interrupted(ctx, what)
 	}
@@ -74,12 +88,12 @@ func (c *Client) wait(ctx context.Context, what string, f call, undo func()) err
 	case <-ctx.Done():
 		return interrupted(ctx, what)
 	case <-time.After(c.timeout):
-		return &Error{Code: ErrUnavailable, Message: what + ": etcd does not answer the calls before this one"}
+		return &Error{Code: ErrUnavailable, Message: what.String() + ": etcd does not answer the calls before this one"}
 	}
 }
 
 // end is wait for what ends a handle. Whatever keeps it from waiting, the handle is ended.
-func (c *Client) end(ctx context.Context, what string, f call) error {
+func (c *Client) end(ctx context.Context, what call, f waiting) error {
 	err := c.wait(ctx, what, f, func() {})
 	if err != nil {
 		_ = f(C.LOCKER_NO_WAIT) // without effect on a handle that is ended

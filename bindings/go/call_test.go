@@ -68,6 +68,35 @@ func TestWaitingCostsNoThread(t *testing.T) {
 	}
 }
 
+// Those for whom there is no room to wait in C hear of their locks all the same, and of their contexts at once.
+func TestLocksComeWithoutWaitingInC(t *testing.T) {
+	for range cap(inC) {
+		inC <- struct{}{}
+	}
+	defer func() {
+		for range cap(inC) {
+			<-inC
+		}
+	}()
+	c := connect(t, ownPrefix())
+	g := lock(t, c, "x")
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error)
+	go func() {
+		_, err := c.Lock(ctx, "x")
+		failed <- err
+	}()
+	if !eventually(func() bool { return get(t, c, "x").Waiters == 1 }) {
+		t.Fatal("not in the queue")
+	}
+	cancel()
+	if err := come(t, failed); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	unlock(t, g)
+	unlock(t, lock(t, c, "x"))
+}
+
 func TestManyUnlocksShareThreads(t *testing.T) {
 	c := connect(t, ownPrefix())
 	const guards = 300

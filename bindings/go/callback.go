@@ -5,7 +5,7 @@ package locker
 #include "locker.h"
 
 // Made from the functions with //export below.
-extern void lockerChanged(uintptr_t guard, locker_state state, locker_error *error);
+extern void lockerChanged(uintptr_t handle, locker_state state, locker_error *error);
 extern void lockerEvent(uintptr_t watcher, locker_info *info, locker_error *error);
 extern void lockerFree(uintptr_t handle);
 
@@ -20,13 +20,8 @@ static void event(void *handle, const locker_info *info, const locker_error *err
 }
 static void freed(void *handle) { lockerFree((uintptr_t)handle); }
 
-static locker_code lock_start(locker_client client, const char *name, const char *value, const char *reason,
-                              int64_t timeout_ms, uintptr_t handle, locker_guard *out, locker_error *error) {
-	locker_lock_options options = {
-		.struct_size = sizeof options, .value = value, .reason = reason, .timeout_ms = timeout_ms,
-		.on_change = changed, .user_data = (void *)handle, .free_user_data = freed,
-	};
-	return locker_lock_start(client, name, &options, out, error);
+static locker_code on_change(locker_guard guard, uintptr_t handle, locker_error *error) {
+	return locker_on_change(guard, changed, (void *)handle, freed, error);
 }
 static locker_code watch(locker_client client, const char *name, uintptr_t handle, locker_watcher *out,
                          locker_error *error) {
@@ -41,8 +36,8 @@ import "C"
 import "runtime/cgo"
 
 //export lockerChanged
-func lockerChanged(guard C.uintptr_t, state C.locker_state, e *C.locker_error) {
-	cgo.Handle(guard).Value().(*Guard).changed(toState(state), toError(e))
+func lockerChanged(handle C.uintptr_t, state C.locker_state, e *C.locker_error) {
+	cgo.Handle(handle).Value().(*changes).changed(toState(state), toError(e))
 }
 
 //export lockerEvent
@@ -64,10 +59,9 @@ func lockerFree(handle C.uintptr_t) {
 	h.Delete()
 }
 
-// lockStart begins an acquisition whose changes g is told. C owns the handle to g from the call on, even a failed one.
-func lockStart(c *Client, name, value, reason *C.char, timeout C.int64_t, g *Guard, e *C.locker_error) C.locker_code {
-	h := C.uintptr_t(cgo.NewHandle(g))
-	return C.lock_start(c.handle, name, value, reason, timeout, h, &g.handle, e)
+// onChange has c told of the changes of a guard. C owns the handle to c from the call on, even a failed one.
+func onChange(guard C.locker_guard, c *changes, e *C.locker_error) C.locker_code {
+	return C.on_change(guard, C.uintptr_t(cgo.NewHandle(c)), e)
 }
 
 // watch subscribes w. C owns the handle to w from the call on, even a failed one.

@@ -5,7 +5,6 @@ import "C"
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -28,7 +27,7 @@ func Connect(ctx context.Context, endpoints string, options ...Option) (*Client,
 		return nil, invalid("liblocker has ABI %d but this program was built for ABI %d", abi, C.LOCKER_ABI)
 	}
 	if ctx.Err() != nil {
-		return nil, interrupted(ctx, "connect to "+endpoints)
+		return nil, interrupted(ctx, call{"connect to", endpoints})
 	}
 	o := connectOptions{}
 	for _, option := range options {
@@ -38,7 +37,7 @@ func Connect(ctx context.Context, endpoints string, options ...Option) (*Client,
 		o.timeout = defaultTimeout
 	}
 	c := &Client{timeout: o.timeout, calls: make(chan struct{}, maxCalls)}
-	err := run(ctx, "connect to "+endpoints, 0, func(C.int64_t) error {
+	err := run(ctx, call{"connect to", endpoints}, 0, func(C.int64_t) error {
 		var a arguments
 		in, out := o.toC(&a), &c.handle
 		url := a.text("endpoints", endpoints)
@@ -68,7 +67,7 @@ func (o *connectOptions) toC(a *arguments) C.locker_connect_options {
 // or for the client's timeout. Whatever it returns, the client is disconnected; after an error its locks end with
 // their lease at the latest.
 func (c *Client) Disconnect(ctx context.Context) error {
-	err := run(ctx, "disconnect", 0, c.disconnect, func() {})
+	err := run(ctx, call{verb: "disconnect"}, 0, c.disconnect, func() {})
 	if err != nil {
 		c.abandon()
 	}
@@ -86,7 +85,7 @@ func (c *Client) abandon() { _ = c.disconnect(C.LOCKER_NO_WAIT) }
 func (c *Client) Get(ctx context.Context, name string) (Info, error) {
 	var info Info
 	var out C.locker_info
-	err := c.wait(ctx, fmt.Sprintf("get %q", name), func(limit C.int64_t) error {
+	err := c.wait(ctx, call{"get", name}, func(limit C.int64_t) error {
 		var a arguments
 		cName := a.text("name", name)
 		return a.call(func(e *C.locker_error) C.locker_code {

@@ -78,13 +78,13 @@ func invalid(format string, a ...any) *Error {
 }
 
 // interrupted is the error of what ctx has ended.
-func interrupted(ctx context.Context, what string) *Error {
+func interrupted(ctx context.Context, what call) *Error {
 	code := ErrCancelled
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		code = ErrTimeout
 	}
 	cause := context.Cause(ctx)
-	return &Error{Code: code, Message: what + ": " + cause.Error(), causes: []error{ctx.Err(), cause}}
+	return &Error{Code: code, Message: what.String() + ": " + cause.Error(), causes: []error{ctx.Err(), cause}}
 }
 
 // addDeadline puts ctx's deadline among the causes of an error of C's, if that is why its wait ended.

@@ -6,7 +6,7 @@ import "C"
 import (
 	"context"
 	"errors"
-	"fmt"
+	"sync"
 	"time"
 )
 
@@ -53,71 +53,101 @@ const verdict = 200 * time.Millisecond
 
 // Guard is one acquisition of one lock. Any goroutine may use it at any time: one may lock and another unlock.
 type Guard struct {
-	client   *Client
-	name     string
-	handle   C.locker_guard
-	acquired chan struct{}   // closed when the lock is first held
-	ctx      context.Context // done when the guard has ended, with the reason as its cause
-	end      context.CancelCauseFunc
+	client *Client
+	name   string
+	handle C.locker_guard
+	values context.Context // those of Lock's
+
+	mu   sync.Mutex
+	told *changes // nil until somebody asks
+	why  error    // what Unlock says of its end
 }
 
-func newGuard(ctx context.Context, c *Client, name string) *Guard {
-	g := &Guard{client: c, name: name, acquired: make(chan struct{})}
-	g.ctx, g.end = context.WithCancelCause(context.WithoutCancel(ctx))
-	return g
-}
-
-// changed is called by C with each change of state, in order.
-func (g *Guard) changed(s State, err error) {
-	switch s {
-	case StateWaiting:
-	case StateEnded:
-		if err == nil {
-			err = g.unlocked()
-		}
-		g.end(err)
-	default:
-		select {
-		case <-g.acquired:
-		default:
-			close(g.acquired)
-		}
+// changes begins to be told of changes, if it has not begun: C tells those that were before, too.
+func (g *Guard) changes() *changes {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.told != nil {
+		return g.told
 	}
+	g.told = newChanges(g.values, g.name)
+	err := g.why
+	if err == nil {
+		err = g.tell(g.told)
+	}
+	if errors.Is(err, ErrBadHandle) { // Unlock is under way, or the client was disconnected
+		err = unlocked(g.name)
+	}
+	if err != nil {
+		g.told.end(err)
+	}
+	return g.told
 }
 
-// forgotten is called by C after the last change.
-func (g *Guard) forgotten() { g.end(g.unlocked()) }
+// tell has C tell c of changes.
+func (g *Guard) tell(c *changes) error {
+	gate <- struct{}{}
+	defer func() { <-gate }()
+	return try(func(e *C.locker_error) C.locker_code { return onChange(g.handle, c, e) })
+}
 
-func (g *Guard) unlocked() error {
-	return &Error{Code: ErrCancelled, Message: fmt.Sprintf("lock %q: unlocked", g.name)}
+// ended is what Unlock has found out.
+func (g *Guard) ended(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if errors.Is(err, ErrBadHandle) || g.why != nil {
+		return
+	}
+	if g.why = err; !errors.Is(err, ErrLost) {
+		g.why = unlocked(g.name)
+	}
+	if g.told != nil {
+		g.told.end(g.why)
+	}
 }
 
 // await waits until the lock is held; if it is not to be, it ends the guard and says why. limit is what C was given.
 func (g *Guard) await(ctx context.Context, limit C.int64_t) (*Guard, error) {
-	select {
-	case <-g.acquired:
+	waits, err := g.soon()
+	if waits {
+		err = g.later(ctx, limit)
+	}
+	if err == nil {
 		return g, nil
-	case <-g.ctx.Done():
-	case <-ctx.Done():
-		// C has the same deadline, and knows whether etcd was silent.
-		if limit > 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			select {
-			case <-g.acquired:
-				return g, nil
-			case <-g.ctx.Done():
-			case <-time.After(verdict):
-			}
-		}
 	}
 	why := (*Error)(nil)
-	if !errors.As(context.Cause(g.ctx), &why) {
-		why = interrupted(ctx, fmt.Sprintf("lock %q", g.name))
+	if !errors.As(err, &why) {
+		why = interrupted(ctx, call{"lock", g.name})
 	}
 	g.giveUp(why)
 	if limit > 0 {
 		why.addDeadline(ctx)
 	}
 	return nil, why
+}
+
+// later waits without a thread, until the lock is held, the guard has ended or ctx has.
+func (g *Guard) later(ctx context.Context, limit C.int64_t) error {
+	told := g.changes()
+	select {
+	case <-told.acquired:
+		return nil
+	case <-told.ctx.Done():
+	case <-ctx.Done():
+		// C has the same deadline, and knows whether etcd was silent.
+		if limit > 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			select {
+			case <-told.acquired:
+				return nil
+			case <-told.ctx.Done():
+			case <-time.After(verdict):
+			}
+		}
+	}
+	if why := context.Cause(told.ctx); why != nil {
+		return why
+	}
+	return ctx.Err()
 }
 
 // giveUp ends a guard that is not to be held, without waiting, and adds to the reason who holds the lock.
@@ -168,7 +198,7 @@ func (g *Guard) Info() Info {
 }
 
 // Lost is closed when the lock is no longer held; [Guard.Err] then says why.
-func (g *Guard) Lost() <-chan struct{} { return g.ctx.Done() }
+func (g *Guard) Lost() <-chan struct{} { return g.Context().Done() }
 
 // Err is nil while the lock is held. Then it says why it is not: [ErrLost], or [ErrCancelled] after Unlock or
 // Disconnect.
@@ -176,20 +206,20 @@ func (g *Guard) Err() error {
 	if g.Held() {
 		return nil
 	}
-	err := try(func(e *C.locker_error) C.locker_code { return C.locker_wait(g.handle, C.LOCKER_NO_WAIT, e) })
+	err := g.wait(C.LOCKER_NO_WAIT)
 	if !errors.Is(err, ErrBadHandle) {
 		return err
 	}
 	// It was unlocked: before that, it may have been lost.
-	if cause := context.Cause(g.ctx); cause != nil {
+	if cause := context.Cause(g.Context()); cause != nil {
 		return cause
 	}
-	return g.unlocked()
+	return unlocked(g.name)
 }
 
 // Context is cancelled when the lock is no longer held, with [Guard.Err] as its cause: the context to do the work
 // under. It carries the values of the context given to Lock, but not its end.
-func (g *Guard) Context() context.Context { return g.ctx }
+func (g *Guard) Context() context.Context { return g.changes().ctx }
 
 // Unlock gives the lock up and waits until etcd has confirmed it, at most until ctx ends or for the client's timeout.
 // Whatever it returns, this guard no longer holds the lock, also when ctx had ended before.
@@ -197,7 +227,9 @@ func (g *Guard) Context() context.Context { return g.ctx }
 // It fails with [ErrLost] if the lock was lost before, with [ErrBadHandle] if it was unlocked before, and with
 // [ErrUnavailable] or ctx's error if etcd has not confirmed in time; the release then goes on behind.
 func (g *Guard) Unlock(ctx context.Context) error {
-	return g.client.end(ctx, fmt.Sprintf("unlock %q", g.name), func(limit C.int64_t) error {
-		return try(func(e *C.locker_error) C.locker_code { return C.locker_unlock(g.handle, limit, e) })
+	return g.client.end(ctx, call{"unlock", g.name}, func(limit C.int64_t) error {
+		err := try(func(e *C.locker_error) C.locker_code { return C.locker_unlock(g.handle, limit, e) })
+		g.ended(err)
+		return err
 	})
 }

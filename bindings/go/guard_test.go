@@ -73,6 +73,51 @@ func TestLossIsTold(t *testing.T) {
 	unlock(t, next)
 }
 
+// Who asks for the first time when all is over is told the same.
+func TestTheEndIsToldLate(t *testing.T) {
+	prefix := ownPrefix()
+	c := connect(t, prefix)
+	unlocked, lost, given, left := lock(t, c, "unlocked"), lock(t, c, "lost"), lock(t, c, "given"), lock(t, c, "left")
+	unlock(t, unlocked)
+	removeKeys(t, prefix+"lost/")
+	removeKeys(t, prefix+"given/")
+	for _, g := range []*Guard{lost, given} {
+		if !eventually(func() bool { return !g.Held() }) {
+			t.Fatal("still held")
+		}
+	}
+	if err := given.Unlock(t.Context()); !errors.Is(err, ErrLost) {
+		t.Error(err)
+	}
+	come(t, lost.Lost())
+	if err := c.Disconnect(within(t, patience)); err != nil {
+		t.Fatal(err)
+	}
+	for g, want := range map[*Guard]Code{unlocked: ErrCancelled, lost: ErrLost, given: ErrLost, left: ErrCancelled} {
+		come(t, g.Lost())
+		if cause := context.Cause(g.Context()); !errors.Is(cause, want) || !errors.Is(g.Err(), want) {
+			t.Errorf("%s: want %v, got %v and %v", g.Name(), want, cause, g.Err())
+		}
+	}
+}
+
+func TestUnlockIsToldAtOnceToWhoWaitsForTheEnd(t *testing.T) {
+	c := connect(t, ownPrefix())
+	g := lock(t, c, "x")
+	lost := g.Lost()
+	select {
+	case <-lost:
+		t.Fatal("it is held")
+	default:
+	}
+	unlock(t, g)
+	select {
+	case <-lost: // before Unlock returns
+	default:
+		t.Error("not told")
+	}
+}
+
 func TestDisconnectEndsGuards(t *testing.T) {
 	prefix := ownPrefix()
 	c, other := connect(t, prefix), connect(t, prefix)

@@ -5,7 +5,6 @@ import "C"
 
 import (
 	"context"
-	"fmt"
 	"time"
 )
 
@@ -33,7 +32,7 @@ func (c *Client) TryLock(ctx context.Context, name string, options ...LockOption
 
 func (c *Client) acquire(ctx context.Context, name string, limit C.int64_t, options []LockOption) (*Guard, error) {
 	if ctx.Err() != nil {
-		return nil, interrupted(ctx, fmt.Sprintf("lock %q", name))
+		return nil, interrupted(ctx, call{"lock", name})
 	}
 	g, err := c.start(ctx, name, limit, options)
 	if err != nil {
@@ -51,19 +50,25 @@ func timeLeft(ctx context.Context) C.int64_t {
 	return millis(min(max(time.Until(deadline), time.Millisecond), longestWait))
 }
 
-// start begins an acquisition. Its guard is told of each change by a callback, so that none waits in C.
+// start begins an acquisition.
 func (c *Client) start(ctx context.Context, name string, limit C.int64_t, options []LockOption) (*Guard, error) {
 	var o lockOptions
 	for _, option := range options {
 		option(&o)
 	}
 	var a arguments
-	g := newGuard(ctx, c, name)
-	cName, value, reason := a.text("name", name), a.optional("value", o.value), a.optional("reason", o.reason)
+	g := &Guard{client: c, name: name, values: ctx}
+	cName := a.text("name", name)
+	in := C.locker_lock_options{
+		struct_size: C.sizeof_locker_lock_options,
+		value:       a.optional("value", o.value),
+		reason:      a.optional("reason", o.reason),
+		timeout_ms:  limit,
+	}
 	gate <- struct{}{}
 	defer func() { <-gate }()
 	err := a.call(func(e *C.locker_error) C.locker_code {
-		return lockStart(c, cName, value, reason, limit, g, e)
+		return C.locker_lock_start(c.handle, cName, &in, &g.handle, e)
 	})
 	return g, err
 }

@@ -1,6 +1,6 @@
 //! Guards: lock, wait, unlock, and what one may ask of them.
 
-use crate::boundary::{Callback, Given, Input, boundary, getter, output, text};
+use crate::boundary::{Callback, Given, Input, UserData, boundary, getter, output, text};
 use crate::client::{CLIENTS, Client, Member, quiet};
 use crate::context;
 use crate::convert::millis;
@@ -8,13 +8,14 @@ use crate::dispatch::Line;
 use crate::fail::Fail;
 use crate::handle::Table;
 use crate::limit::Limit;
+use crate::park::parked;
 use crate::thread::Latch;
 use crate::types::*;
 use locker_core::{ErrorKind, Lock};
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 static GUARDS: Table<Guard> = Table::new("guard");
 
@@ -73,6 +74,26 @@ pub extern "C" fn locker_wait(
         let limit = Limit::parse(timeout_ms, "timeout_ms")?;
         limit.may_wait()?;
         GUARDS.get(guard.id)?.wait(limit.for_people())
+    })
+}
+
+/// Has on_change called for a guard that was made without, as if it had been made with it: also for what has
+/// changed since (64 changes are kept). The library owns user_data from the call on, even a failed one.
+/// LOCKER_INVALID if the guard has an on_change.
+#[unsafe(no_mangle)]
+pub extern "C" fn locker_on_change(
+    guard: locker_guard,
+    on_change: locker_change_fn,
+    user_data: *mut c_void,
+    free_user_data: locker_free_fn,
+    error: Option<&mut MaybeUninit<locker_error>>,
+) -> locker_code {
+    let user_data = UserData::new(user_data, free_user_data);
+    boundary(error, || {
+        if on_change.is_none() {
+            return Err(Fail::invalid("on_change is NULL"));
+        }
+        GUARDS.get(guard.id)?.subscribe(guard, Callback::new(on_change, user_data))
     })
 }
 
@@ -138,8 +159,8 @@ pub(crate) fn live() -> usize {
 struct Guard {
     core: locker_core::Guard,
     client: Arc<Client>,
-    /// Opens after its last callback; `None` when there are none.
-    told: Option<Arc<Latch>>,
+    /// Opens after its last callback; nothing when there are none.
+    told: OnceLock<Arc<Latch>>,
 }
 
 impl Guard {
@@ -155,7 +176,8 @@ impl Guard {
             None => None,
             on_change => Some(client.line(Callback::new(on_change, options.user_data))?),
         };
-        let guard = Arc::new(Guard { core, client, told: line.as_ref().map(Line::closed) });
+        let told = line.as_ref().map_or_else(OnceLock::new, |line| OnceLock::from(line.closed()));
+        let guard = Arc::new(Guard { core, client, told });
         let handle = locker_guard { id: guard.client.adopt(&GUARDS, &guard)? };
         if let Some(line) = line {
             guard.client.runtime.spawn(tell_changes(guard.clone(), handle, line));
@@ -163,9 +185,28 @@ impl Guard {
         Ok((handle, guard))
     }
 
+    fn subscribe(self: &Arc<Self>, handle: locker_guard, callback: Callback<locker_change_fn>) -> Result<(), Fail> {
+        let has_one = || Fail::invalid("the guard has an on_change");
+        if self.told.get().is_some() {
+            return Err(has_one());
+        }
+        let line = self.client.line(callback)?;
+        self.told.set(line.closed()).map_err(|_| has_one())?;
+        // Who spends the handle from here on waits for the last callback. Who spent it before may not know of any.
+        GUARDS.get(handle.id)?;
+        self.client.runtime.spawn(tell_changes(self.clone(), handle, line));
+        Ok(())
+    }
+
+    /// Waits without a task of its own, as long as there is time: it costs the runtime's thread nothing.
     fn wait(self: &Arc<Self>, limit: Option<Duration>) -> Result<(), Fail> {
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        if let Some(outcome) = parked(deadline, self.core.wait(None)) {
+            return Ok(outcome?);
+        }
+        // Says who is in the way.
         let guard = self.clone();
-        self.client.runtime.call(None, async move { guard.core.wait(limit).await })
+        self.client.runtime.call(None, async move { guard.core.wait(Duration::ZERO).await })
     }
 
     fn unlock(self: Arc<Self>, limit: Limit) -> Result<(), Fail> {
@@ -174,14 +215,14 @@ impl Guard {
         let lost = self.core.check().err().filter(|error| error.kind() == ErrorKind::Lost);
         let guard = self.clone();
         let unlocked = self.client.runtime.confirm(limit, async move { guard.core.unlock().await });
-        let told = self.told.as_ref().map_or(Ok(()), |told| quiet(told, limit, deadline));
+        let told = self.told.get().map_or(Ok(()), |told| quiet(told, limit, deadline));
         lost.map_or(unlocked, |error| Err(error.into())).and(told)
     }
 
     /// Spends the handle of a guard that has failed and that nobody was given.
     fn forget(&self, handle: locker_guard) {
         let _ = self.client.release(&GUARDS, handle.id);
-        if let Some(told) = &self.told {
+        if let Some(told) = self.told.get() {
             told.wait_until(Limit::Usual.deadline(self.client.core.timeout()));
         }
     }
@@ -190,7 +231,7 @@ impl Guard {
 impl Member for Guard {
     fn end(&self, id: u64) -> Option<Arc<Latch>> {
         let _ = GUARDS.take(id);
-        self.told.clone()
+        self.told.get().cloned()
     }
 }
 

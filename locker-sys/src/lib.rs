@@ -13,6 +13,7 @@ mod layout;
 mod limit;
 #[cfg(test)]
 mod panics;
+mod park;
 mod runtime;
 mod thread;
 mod types;

@@ -72,6 +72,7 @@ fn call(name: &str) -> Option<Gave> {
             "locker_lock" => fails(|e| locker_lock(client, text, &lock, Some(&mut out()), e)),
             "locker_lock_start" => fails(|e| locker_lock_start(client, text, &lock, Some(&mut out()), e)),
             "locker_wait" => fails(|e| locker_wait(guard, 0, e)),
+            "locker_on_change" => fails(|e| locker_on_change(guard, None, user_data, Some(free), e)),
             "locker_unlock" => fails(|e| locker_unlock(guard, 0, e)),
             "locker_guard_info" => fails(|e| locker_guard_info(guard, Some(&mut out()), e)),
             "locker_watch" => fails(|e| locker_watch(client, text, &watch, Some(&mut out()), e)),
@@ -116,7 +117,7 @@ fn a_panic_in_any_function_of_the_header_is_an_error() {
     }
     // What the library was given is freed all the same.
     freed.retain(|_, times| *times > 0);
-    let owning = ["locker_lock", "locker_lock_start", "locker_set_log", "locker_watch"];
+    let owning = ["locker_lock", "locker_lock_start", "locker_on_change", "locker_set_log", "locker_watch"];
     assert_eq!(freed, owning.map(|name| (name, 1)).into());
     report(functions.count());
 }

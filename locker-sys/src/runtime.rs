@@ -4,20 +4,18 @@ use crate::context::Running;
 use crate::fail::Fail;
 use crate::limit::Limit;
 use crate::log;
+use crate::park::parked;
 use crate::thread::{self, Thread};
 use crate::types::locker_code;
 use once_cell::sync::OnceCell;
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc as channel, oneshot};
+use tokio::task::JoinHandle;
 
 /// Made by the first connect, and by the first one after `locker_shutdown`.
 static RUNTIME: RwLock<OnceCell<Arc<Runtime>>> = RwLock::new(OnceCell::new());
@@ -79,9 +77,9 @@ impl Runtime {
         }))
     }
 
-    /// Has `future` run to its end; nobody waits for it.
-    pub(crate) fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) {
-        self.handle.spawn(future);
+    /// Has `future` run to its end; nobody need wait for it.
+    pub(crate) fn spawn<T: Send + 'static>(&self, future: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.handle.spawn(future)
     }
 
     /// Parks the calling thread until `future` has ended. After `limit` the call fails and the future goes on.
@@ -92,18 +90,14 @@ impl Runtime {
     ) -> Result<T, Fail>
     where
         T: Send + 'static,
-        E: Into<Fail>,
+        E: Into<Fail> + Send + 'static,
     {
-        let (send, receive) = mpsc::sync_channel(1);
-        self.spawn(async move { send.send(caught(future).await) });
-        match limit {
-            None => receive.recv().map_err(|_| stopped()),
-            Some(limit) => receive.recv_timeout(limit).map_err(|e| match e {
-                RecvTimeoutError::Timeout => late(limit),
-                RecvTimeoutError::Disconnected => stopped(),
-            }),
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
+        match parked(deadline, self.spawn(future)) {
+            Some(Ok(outcome)) => outcome.map_err(Into::into),
+            Some(Err(ended)) => Err(ended.try_into_panic().map_or_else(|_| stopped(), Fail::panicked)),
+            None => Err(late(limit.unwrap_or_default())),
         }
-        .flatten()
     }
 
     /// As `call`, for what etcd is to confirm: with LOCKER_NO_WAIT behind the call.
@@ -173,16 +167,6 @@ impl Runtime {
             thread.join();
         }
     }
-}
-
-/// The outcome of `future`; of one that panics, that.
-async fn caught<T, E: Into<Fail>>(future: impl Future<Output = Result<T, E>>) -> Result<T, Fail> {
-    let mut future = pin!(future);
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-        Ok(poll) => poll.map_err(Into::into),
-        Err(payload) => Poll::Ready(Err(Fail::panicked(payload))),
-    })
-    .await
 }
 
 fn late(limit: Duration) -> Fail {

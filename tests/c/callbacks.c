@@ -86,6 +86,34 @@ static void failure_is_told(void) {
   OK(locker_unlock(holder, 0, &error));
 }
 
+/* A guard made without on_change is heard from when somebody asks, as if it had been made with it. */
+static void a_guard_is_heard_later(void) {
+  story late = STORY, second = STORY, fails = STORY, spent = STORY, none = STORY;
+  locker_guard guard = locked(client, "later"), busy;
+  OK(locker_on_change(guard, on_change, &late, free_story, &error));
+  await(&late.told, 1);
+  said(&late, 0, LOCKER_HELD, LOCKER_OK);
+  FAILS(LOCKER_INVALID, "on_change", locker_on_change(guard, on_change, &second, free_story, &error));
+  FAILS(LOCKER_INVALID, "on_change", locker_on_change(guard, NULL, &none, free_story, &error));
+  CHECK(counted(&second.freed) == 1 && counted(&none.freed) == 1);
+
+  locker_lock_options hasty = {.struct_size = sizeof hasty, .timeout_ms = 50};
+  OK(locker_lock_start(client, "later", &hasty, &busy, &error));
+  while (locker_guard_state(busy) != LOCKER_ENDED) FAILS(LOCKER_TIMEOUT, "later", locker_wait(busy, 1000, &error));
+  OK(locker_on_change(busy, on_change, &fails, free_story, &error));
+  await(&fails.freed, 1);
+  CHECK(counted(&fails.told) == 1);
+  said(&fails, 0, LOCKER_ENDED, LOCKER_TIMEOUT);
+  locker_unlock(busy, 0, NULL);
+
+  OK(locker_unlock(guard, 0, &error));
+  CHECK(counted(&late.told) == 2 && counted(&late.freed) == 1);
+  said(&late, 1, LOCKER_ENDED, LOCKER_OK);
+  FAILS(LOCKER_BAD_HANDLE, "guard", locker_on_change(guard, on_change, &spent, free_story, &error));
+  CHECK(counted(&spent.freed) == 1);
+  CHECK(counted(&second.told) == 0 && counted(&none.told) == 0 && counted(&spent.told) == 0);
+}
+
 static void disconnect_is_told(void) {
   locker_client other = connected();
   story holds = STORY, waits = STORY;
@@ -262,6 +290,7 @@ int main(void) {
   client = connected();
   changes_come_in_order();
   failure_is_told();
+  a_guard_is_heard_later();
   disconnect_is_told();
   nothing_waits_in_a_callback();
   client_ends_in_its_own_callback();

@@ -141,8 +141,8 @@ static bool worked(call *call, const char *function, locker_code code) {
   case LOCKER_UNAVAILABLE: /* on a machine that is too slow for these limits, too */
   case LOCKER_LOST:
     return false;
-  case LOCKER_INVALID: /* locker_watch_next of one with on_event */
-    CHECK(!strcmp(function, "watch_next"));
+  case LOCKER_INVALID: /* locker_watch_next of one with on_event, locker_on_change of one that has it */
+    CHECK(!strcmp(function, "watch_next") || !strcmp(function, "on_change"));
     return false;
   default:
     if (!refused) fail(__FILE__, __LINE__, function, locker_code_name(code));
@@ -240,6 +240,14 @@ static void lock(call *call) {
 static void wait_for_it(call *call) {
   int64_t ms = limit(call);
   worked(call, "wait", locker_wait((locker_guard){handle(call, GUARD)}, ms, error(call)));
+}
+
+static void hear(call *call) {
+  bool nothing = !call->good && chance(call->dice, 0.1);
+  if (nothing) call->bad = true;
+  locker_guard guard = {handle(call, GUARD)};
+  worked(call, "on_change",
+         locker_on_change(guard, nothing ? NULL : on_change, new_data(call->dice), free_data, error(call)));
 }
 
 static void unlock(call *call) {
@@ -385,7 +393,7 @@ static void any_call(dice *dice, bool in_callback) {
   static void (*const calls[])(call *) = {
       lock,  lock,       lock,       lock,    lock,       unlock,       unlock,        unlock,  wait_for_it, look_at_guard,
       watch, watch_next, watch_next, unwatch, disconnect, connect_anew, connect_badly, set_log, small_ones,  shut_down,
-      get,
+      get,   hear,
   };
   call call = {.dice = dice, .in_callback = in_callback, .good = chance(dice, in_callback ? 0.3 : good)};
   calls[below(dice, sizeof calls / sizeof *calls)](&call);

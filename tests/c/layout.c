@@ -97,6 +97,7 @@ void signatures(void) {
   SIGNATURE(locker_code, locker_lock_start, locker_client, const char *, const locker_lock_options *, locker_guard *,
             locker_error *);
   SIGNATURE(locker_code, locker_wait, locker_guard, int64_t, locker_error *);
+  SIGNATURE(locker_code, locker_on_change, locker_guard, locker_change_fn, void *, locker_free_fn, locker_error *);
   SIGNATURE(locker_code, locker_unlock, locker_guard, int64_t, locker_error *);
   SIGNATURE(locker_state, locker_guard_state, locker_guard);
   SIGNATURE(int64_t, locker_guard_token, locker_guard);

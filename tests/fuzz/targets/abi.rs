@@ -99,6 +99,10 @@ fn step(u: &mut Unstructured<'_>) -> Result<()> {
             }
             5 => locker_wait(guard, time, e),
             6 => locker_unlock(guard, time, e),
+            11 => {
+                GIVEN.fetch_add(1, Ordering::SeqCst);
+                locker_on_change(guard, lock.on_change, lock.user_data, lock.free_user_data, e)
+            }
             7 => locker_guard_info(guard, some.then_some(&mut info), e),
             8 => {
                 if watch.struct_size == size_of::<locker_watch_options>() {
