@@ -4,10 +4,15 @@ use super::classify::root;
 use super::endpoint::Endpoint;
 use crate::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
-use tonic::transport::{Certificate, ClientTlsConfig, Identity};
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tracing::debug;
 
 /// Who we are to etcd, and whom we trust.
 #[derive(Clone, Default)]
@@ -61,31 +66,73 @@ pub(super) async fn secure(endpoints: Vec<Endpoint>, access: &Access, by: Instan
 
 /// As [`secure`], by the caller's thread. Each file is read once: a pipe can be.
 pub(crate) fn secure_now(mut endpoints: Vec<Endpoint>, access: &Access) -> Result<Vec<Endpoint>> {
-    let config = config(access)?;
+    let config = Arc::new(config(access)?);
     for endpoint in endpoints.iter_mut().filter(|endpoint| endpoint.is_secure()) {
-        endpoint.secure(&config).map_err(|error| match access.named_files() {
-            Some(files) => Error::invalid(format!("{files} is of no use: {}", root(&error))).with_source(error),
-            None => Error::invalid(format!("endpoints: {}: {}", endpoint.url, root(&error))),
-        })?;
+        endpoint.secure(config.clone())?;
     }
     Ok(endpoints)
 }
 
-fn config(access: &Access) -> Result<ClientTlsConfig> {
-    let mut tls = ClientTlsConfig::new();
-    tls = match &access.ca_file {
-        Some(path) => tls.ca_certificate(Certificate::from_pem(pem("ca_file", path, "CERTIFICATE")?)),
-        None => tls.with_native_roots(),
+fn config(access: &Access) -> Result<ClientConfig> {
+    let of_no_use = |error: &dyn std::error::Error| {
+        let files = access.named_files().unwrap_or_else(|| "TLS".into());
+        Error::invalid(format!("{files} is of no use: {}", root(error)))
     };
+    let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|error| of_no_use(&error))?.with_root_certificates(trusted(access)?);
+    let mut config = match identity(access)? {
+        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| of_no_use(&error))?,
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(config)
+}
+
+/// Whom we trust: those of the file, or those whom the system trusts.
+fn trusted(access: &Access) -> Result<RootCertStore> {
+    let mut roots = RootCertStore::empty();
+    match &access.ca_file {
+        Some(path) => {
+            roots.add_parsable_certificates(certificates("ca_file", path)?);
+        }
+        None => {
+            let found = rustls_native_certs::load_native_certs();
+            if !found.errors.is_empty() {
+                debug!(errors = ?found.errors, "not all certificates of the system can be read");
+            }
+            if found.certs.is_empty() {
+                return Err(Error::invalid("endpoints: https, but the system has no certificates: give a ca_file"));
+            }
+            roots.add_parsable_certificates(found.certs);
+        }
+    }
+    Ok(roots)
+}
+
+/// Who we are, if there are files that say so.
+fn identity(access: &Access) -> Result<Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>> {
     match (&access.cert_file, &access.key_file) {
-        (Some(cert), Some(key)) => Ok(tls.identity(Identity::from_pem(
-            pem("cert_file", cert, "CERTIFICATE")?,
-            pem("key_file", key, "PRIVATE KEY")?,
-        ))),
-        (None, None) => Ok(tls),
+        (Some(cert), Some(key)) => {
+            let chain = certificates("cert_file", cert)?;
+            let text = pem("key_file", key, "PRIVATE KEY")?;
+            let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| unreadable("key_file", key, error))?;
+            Ok(Some((chain, key)))
+        }
+        (None, None) => Ok(None),
         (Some(_), None) => Err(Error::invalid("cert_file is given without key_file")),
         (None, Some(_)) => Err(Error::invalid("key_file is given without cert_file")),
     }
+}
+
+fn certificates(argument: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let text = pem(argument, path, "CERTIFICATE")?;
+    let certificates = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
+    certificates.map_err(|error| unreadable(argument, path, error))
+}
+
+fn unreadable(argument: &str, path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::invalid(format!("{argument} {} is of no use: {}", path.display(), root(&error))).with_source(error)
 }
 
 /// Reads a PEM file and makes sure that it is one: rustls takes an empty one without a word, and then trusts nobody.
