@@ -9,7 +9,7 @@ use std::thread;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
-use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use tracing::debug;
@@ -78,46 +78,35 @@ fn config(access: &Access) -> Result<ClientConfig> {
         let files = access.named_files().unwrap_or_else(|| "TLS".into());
         Error::invalid(format!("{files} is of no use: {}", root(error)))
     };
+    // All are read before any is looked into: a file that is missing is told first.
+    let authorities = access.ca_file.as_deref().map(|path| pem("ca_file", path, "CERTIFICATE")).transpose()?;
+    let identity = identity(access)?;
     let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| of_no_use(&error))?.with_root_certificates(trusted(access)?);
-    let mut config = match identity(access)? {
-        Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| of_no_use(&error))?,
+    let trusted = match authorities {
+        Some(text) => certificates(&text).map_err(|error| of_no_use(&error))?,
+        None => those_of_the_system()?,
+    };
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(trusted);
+    let builder = builder.map_err(|error| of_no_use(&error))?.with_root_certificates(roots);
+    let mut config = match identity {
+        Some((chain, key)) => {
+            let chain = certificates(&chain).map_err(|error| of_no_use(&error))?;
+            let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| of_no_use(&error))?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| of_no_use(&error))?
+        }
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
 }
 
-/// Whom we trust: those of the file, or those whom the system trusts.
-fn trusted(access: &Access) -> Result<RootCertStore> {
-    let mut roots = RootCertStore::empty();
-    match &access.ca_file {
-        Some(path) => {
-            roots.add_parsable_certificates(certificates("ca_file", path)?);
-        }
-        None => {
-            let found = rustls_native_certs::load_native_certs();
-            if !found.errors.is_empty() {
-                debug!(errors = ?found.errors, "not all certificates of the system can be read");
-            }
-            if found.certs.is_empty() {
-                return Err(Error::invalid("endpoints: https, but the system has no certificates: give a ca_file"));
-            }
-            roots.add_parsable_certificates(found.certs);
-        }
-    }
-    Ok(roots)
-}
-
-/// Who we are, if there are files that say so.
-fn identity(access: &Access) -> Result<Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>> {
+/// The texts of the certificate and the key that say who we are, if they are given.
+fn identity(access: &Access) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
     match (&access.cert_file, &access.key_file) {
         (Some(cert), Some(key)) => {
-            let chain = certificates("cert_file", cert)?;
-            let text = pem("key_file", key, "PRIVATE KEY")?;
-            let key = PrivateKeyDer::from_pem_slice(&text).map_err(|error| unreadable("key_file", key, error))?;
-            Ok(Some((chain, key)))
+            Ok(Some((pem("cert_file", cert, "CERTIFICATE")?, pem("key_file", key, "PRIVATE KEY")?)))
         }
         (None, None) => Ok(None),
         (Some(_), None) => Err(Error::invalid("cert_file is given without key_file")),
@@ -125,14 +114,19 @@ fn identity(access: &Access) -> Result<Option<(Vec<CertificateDer<'static>>, Pri
     }
 }
 
-fn certificates(argument: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let text = pem(argument, path, "CERTIFICATE")?;
-    let certificates = CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>();
-    certificates.map_err(|error| unreadable(argument, path, error))
+fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
+    CertificateDer::pem_slice_iter(text).collect()
 }
 
-fn unreadable(argument: &str, path: &Path, error: impl std::error::Error + Send + Sync + 'static) -> Error {
-    Error::invalid(format!("{argument} {} is of no use: {}", path.display(), root(&error))).with_source(error)
+fn those_of_the_system() -> Result<Vec<CertificateDer<'static>>> {
+    let found = rustls_native_certs::load_native_certs();
+    if !found.errors.is_empty() {
+        debug!(errors = ?found.errors, "not all certificates of the system can be read");
+    }
+    match found.certs.is_empty() {
+        true => Err(Error::invalid("endpoints: the system has no certificates for https: give a ca_file")),
+        false => Ok(found.certs),
+    }
 }
 
 /// Reads a PEM file and makes sure that it is one: rustls takes an empty one without a word, and then trusts nobody.

@@ -1,11 +1,19 @@
-//! What lies between HTTP/2 and the socket (or TLS): it counts what is heard and used.
+//! What lies between HTTP/2 and the socket (or TLS): it counts what is heard and used, and lets answers to pings wait.
+//!
+//! gRPC in Go measures the connection by a PING behind each message that it gets, as long as none is unanswered. Answered
+//! at once, each request costs both sides two wake-ups more than it needs: a fifth of the time of a lock. Answered a
+//! little later, by one PING for many requests.
 
+use bytes::{Buf, Bytes};
+use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Sleep, sleep};
 
 /// What a connection runs on.
 pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -48,19 +56,59 @@ impl Drop for InUse {
     }
 }
 
+/// For how long the answer to a ping waits. Who pings to see whether we are alive waits for seconds.
+const HOLD: Duration = Duration::from_millis(20);
+/// A PING with ACK set: its length, kind, flags and stream; eight bytes follow.
+const PONG_HEAD: [u8; 9] = [0, 0, 8, 6, 1, 0, 0, 0, 0];
+const PONG: usize = PONG_HEAD.len() + 8;
+
 pub(super) struct Wire {
     socket: Box<dyn Socket>,
     traffic: Arc<Traffic>,
+    /// An answer to a ping, what is left of it, and until when it waits.
+    held: Option<(Bytes, Pin<Box<Sleep>>)>,
+    /// Whether what was written last ends with a frame: nothing may come between the parts of one.
+    is_between_frames: bool,
 }
 
 impl Wire {
     pub(super) fn new(socket: Box<dyn Socket>, traffic: Arc<Traffic>) -> Self {
-        Wire { socket, traffic }
+        Wire { socket, traffic, held: None, is_between_frames: true }
+    }
+
+    /// Takes an answer to a ping that is written by itself. Only one waits at a time.
+    fn hold(&mut self, from: &[u8]) -> bool {
+        let is_held =
+            self.held.is_none() && from.len() == PONG && from.starts_with(&PONG_HEAD) && self.is_between_frames;
+        if is_held {
+            self.held = Some((Bytes::copy_from_slice(from), Box::pin(sleep(HOLD))));
+        }
+        is_held
+    }
+
+    /// Writes what has waited long enough, where it may come. Ready when there is nothing to be done now.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some((pong, until)) = &mut self.held else { return Poll::Ready(Ok(())) };
+        if !self.is_between_frames && pong.len() == PONG || until.as_mut().poll(cx).is_pending() {
+            return Poll::Ready(Ok(()));
+        }
+        while !pong.is_empty() {
+            match ready!(Pin::new(&mut *self.socket).poll_write(cx, pong))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => pong.advance(written),
+            }
+        }
+        self.held = None;
+        Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // Wakes us when its time has come; an error will be seen by who writes next.
+        if self.poll_held(cx).is_ready() {
+            let _flushed = Pin::new(&mut *self.socket).poll_flush(cx);
+        }
         let before = into.filled().len();
         let read = Pin::new(&mut *self.socket).poll_read(cx, into);
         if into.filled().len() > before {
@@ -72,6 +120,11 @@ impl AsyncRead for Wire {
 
 impl AsyncWrite for Wire {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_held(cx))?;
+        if self.hold(from) {
+            return Poll::Ready(Ok(from.len()));
+        }
+        self.is_between_frames = false;
         Pin::new(&mut *self.socket).poll_write(cx, from)
     }
 
@@ -80,6 +133,13 @@ impl AsyncWrite for Wire {
         cx: &mut Context<'_>,
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_held(cx))?;
+        if let [only] = from
+            && self.hold(only)
+        {
+            return Poll::Ready(Ok(only.len()));
+        }
+        self.is_between_frames = false;
         Pin::new(&mut *self.socket).poll_write_vectored(cx, from)
     }
 
@@ -88,6 +148,9 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // HTTP/2 flushes after whole frames.
+        self.is_between_frames = true;
+        ready!(self.poll_held(cx))?;
         Pin::new(&mut *self.socket).poll_flush(cx)
     }
 
