@@ -100,7 +100,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    async fn start(socket: Box<dyn Socket>) -> Result<Self, h2::Error> {
+    pub(super) async fn start(socket: Box<dyn Socket>) -> Result<Self, h2::Error> {
         let traffic = Arc::new(Traffic::default());
         let wire = Wire::new(socket, traffic.clone());
         let (requests, mut connection) = Builder::new()

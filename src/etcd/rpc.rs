@@ -118,14 +118,12 @@ async fn answer(response: ResponseFuture) -> Result<Bytes, Status> {
 
 /// The only message; `None`: there is none, or not all of it.
 async fn message(body: &mut RecvStream) -> Result<Option<Bytes>, Status> {
-    let Some(mut whole) = chunk(body).await? else { return Ok(None) };
-    while let Some(more) = chunk(body).await? {
-        // Without a copy, as long as nobody else has a part of it.
-        let mut longer = BytesMut::from(whole);
-        longer.extend_from_slice(&more);
-        whole = longer.freeze();
-        too_large(whole.len().saturating_sub(HEAD))?;
-    }
+    let Some(first) = chunk(body).await? else { return Ok(None) };
+    let mut whole = match chunk(body).await? {
+        // As it arrived, without a copy.
+        None => first,
+        Some(second) => joined(first, second, body).await?,
+    };
     if whole.len() < HEAD {
         return Ok(None);
     }
@@ -136,6 +134,18 @@ async fn message(body: &mut RecvStream) -> Result<Option<Bytes>, Status> {
         0 => Ok((whole.len() == length).then_some(whole)),
         _ => Err(Status::internal("the answer is compressed, which nobody has asked for")),
     }
+}
+
+async fn joined(first: Bytes, second: Bytes, body: &mut RecvStream) -> Result<Bytes, Status> {
+    let mut whole = BytesMut::with_capacity(2 * (first.len() + second.len()));
+    whole.extend_from_slice(&first);
+    let mut next = Some(second);
+    while let Some(part) = next {
+        whole.extend_from_slice(&part);
+        too_large(whole.len().saturating_sub(HEAD))?;
+        next = chunk(body).await?;
+    }
+    Ok(whole.freeze())
 }
 
 /// The next part of a body, which etcd may then send more of.
@@ -184,4 +194,147 @@ fn broken(error: h2::Error) -> Status {
 
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Status {
     Status::from_error(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::classify::{Verdict, classify_status};
+    use super::super::proto::{Header, RangeRequest, RangeResponse};
+    use super::*;
+    use h2::server::{self, SendResponse};
+    use http::Response;
+    use std::sync::Arc;
+    use tokio::sync::oneshot;
+
+    type Requests = server::Connection<tokio::io::DuplexStream, Bytes>;
+
+    /// A caller, and the server that it calls.
+    async fn pair() -> (Caller, Requests) {
+        let (near, far) = tokio::io::duplex(1 << 16);
+        let (connection, server) = tokio::join!(Connection::start(Box::new(near)), server::handshake(far));
+        let origin = Origin { scheme: Scheme::HTTP, authority: Authority::from_static("etcd:1") };
+        (Caller::new(connection.unwrap(), &origin, Some(&HeaderValue::from_static("abc"))), server.unwrap())
+    }
+
+    /// Calls a server that answers as `answer` does.
+    async fn ask(answer: impl FnOnce(SendResponse<Bytes>) + Send + 'static) -> Result<RangeResponse, Status> {
+        let (caller, mut server) = pair().await;
+        let serving = async {
+            let (request, respond) = server.accept().await.unwrap().unwrap();
+            assert_eq!(request.headers()["token"], "abc");
+            assert_eq!(request.headers()["hasleader"], "true");
+            answer(respond);
+            while server.accept().await.is_some() {}
+        };
+        let request = framed(&RangeRequest { key: b"k".into(), ..RangeRequest::default() });
+        tokio::select! {
+            answer = caller.call(Method::Range, request) => answer,
+            () = serving => unreachable!("the connection is in use"),
+        }
+    }
+
+    fn head() -> http::response::Builder {
+        Response::builder().header("content-type", "application/grpc")
+    }
+
+    fn status(code: &'static str, message: &'static str) -> HeaderMap {
+        let pairs = [("grpc-status", code), ("grpc-message", message)];
+        pairs
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .into_iter()
+            .collect()
+    }
+
+    /// A whole answer.
+    fn send(mut respond: SendResponse<Bytes>, body: impl Into<Bytes>, trailers: HeaderMap) {
+        let mut stream = respond.send_response(head().body(()).unwrap(), false).unwrap();
+        stream.send_data(body.into(), false).unwrap();
+        stream.send_trailers(trailers).unwrap();
+    }
+
+    fn answer() -> RangeResponse {
+        RangeResponse { header: Some(Header { revision: 7 }), kvs: Vec::new(), count: 3 }
+    }
+
+    #[tokio::test]
+    async fn an_answer_with_a_status_behind_it() {
+        assert_eq!(ask(|respond| send(respond, framed(&answer()), status("0", ""))).await.unwrap(), answer());
+        // One of several parts.
+        let mut large = answer();
+        large.kvs.resize_with(20, || super::super::proto::KeyValue { value: vec![7; 1 << 20], ..Default::default() });
+        let sent = framed(&large);
+        assert_eq!(ask(|respond| send(respond, sent, status("0", ""))).await.unwrap(), large);
+    }
+
+    #[tokio::test]
+    async fn refusals_say_why() {
+        let refused = ask(|mut respond| {
+            let mut response = head().body(()).unwrap();
+            response.headers_mut().extend(status("5", "etcdserver: requested lease%20not found"));
+            respond.send_response(response, true).unwrap();
+        });
+        let refused = refused.await.unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (Code::NotFound, "etcdserver: requested lease not found"));
+        // Behind an answer that then does not count.
+        let refused = ask(|respond| send(respond, framed(&answer()), status("14", "no leader"))).await.unwrap_err();
+        assert_eq!((refused.code(), refused.message()), (Code::Unavailable, "no leader"));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_answer_is_an_error() {
+        let page = ask(|mut respond| {
+            respond.send_response(Response::builder().status(404).body(()).unwrap(), true).unwrap();
+        });
+        assert_eq!(page.await.unwrap_err().code(), Code::Unimplemented);
+        let mut compressed = framed(&answer()).to_vec();
+        compressed[0] = 1;
+        let whole = framed(&answer());
+        for body in [Bytes::new(), whole.slice(..3), whole.slice(..whole.len() - 1), compressed.into()] {
+            let error = ask(|respond| send(respond, body, status("0", ""))).await.unwrap_err();
+            assert_eq!(error.code(), Code::Internal, "{error}");
+        }
+        let without_status = ask(|respond| send(respond, framed(&answer()), HeaderMap::new())).await.unwrap_err();
+        assert_eq!(without_status.code(), Code::Unknown);
+        let huge = ask(|respond| send(respond, vec![0, 255, 255, 255, 255], status("0", ""))).await.unwrap_err();
+        assert_eq!(classify_status(huge).verdict, Verdict::Doubt);
+    }
+
+    #[tokio::test]
+    async fn only_what_the_server_has_not_looked_at_is_in_no_doubt() {
+        for (reason, verdict) in
+            [(h2::Reason::REFUSED_STREAM, Verdict::NotDone), (h2::Reason::INTERNAL_ERROR, Verdict::Doubt)]
+        {
+            let error = ask(move |mut respond| respond.send_reset(reason)).await.unwrap_err();
+            assert_eq!(classify_status(error).verdict, verdict, "{reason}");
+        }
+        let (caller, mut server) = pair().await;
+        server.abrupt_shutdown(h2::Reason::NO_ERROR);
+        let serving = tokio::spawn(async move { while server.accept().await.is_some() {} });
+        let (first, second) = tokio::join!(
+            caller.call::<RangeResponse>(Method::Range, framed(&RangeRequest::default())),
+            caller.call::<RangeResponse>(Method::Range, framed(&RangeRequest::default()))
+        );
+        for ended in [first, second, caller.call(Method::Range, framed(&RangeRequest::default())).await] {
+            assert_eq!(classify_status(ended.unwrap_err()).verdict, Verdict::NotDone);
+        }
+        serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_call_that_is_dropped_resets_its_stream() {
+        let (caller, mut server) = pair().await;
+        let caller = Arc::new(caller);
+        let calling = caller.clone();
+        let call = tokio::spawn(async move {
+            let _ = calling.call::<RangeResponse>(Method::Range, framed(&RangeRequest::default())).await;
+        });
+        let (_request, mut respond) = server.accept().await.unwrap().unwrap();
+        call.abort();
+        let (tell, reset) = oneshot::channel();
+        tokio::spawn(async move { tell.send(std::future::poll_fn(|cx| respond.poll_reset(cx)).await) });
+        tokio::select! {
+            reason = reset => assert_eq!(reason.unwrap().unwrap(), h2::Reason::CANCEL),
+            _ended = server.accept() => unreachable!("nobody else calls"),
+        }
+    }
 }

@@ -158,3 +158,71 @@ impl AsyncWrite for Wire {
         Pin::new(&mut *self.socket).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::task::yield_now;
+    use tokio::time::timeout;
+
+    const PONG: &[u8] = &[0, 0, 8, 6, 1, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8];
+
+    /// A wire of which somebody always reads, as of a connection, and so much room for what is written to it.
+    async fn wire(room: usize) -> (tokio::io::WriteHalf<Wire>, DuplexStream) {
+        let (near, far) = duplex(room);
+        let (mut read, write) = tokio::io::split(Wire::new(Box::new(near), Arc::default()));
+        tokio::spawn(async move { read.read_u8().await });
+        (write, far)
+    }
+
+    async fn write(to: &mut (impl AsyncWriteExt + Unpin), what: &[u8]) {
+        to.write_all(what).await.unwrap();
+        to.flush().await.unwrap();
+    }
+
+    async fn read(from: &mut DuplexStream, count: usize) -> Vec<u8> {
+        let mut read = vec![0; count];
+        from.read_exact(&mut read).await.unwrap();
+        read
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_to_a_ping_waits_and_what_else_there_is_goes_first() {
+        let (mut near, mut far) = wire(1000).await;
+        let begun = tokio::time::Instant::now();
+        write(&mut near, PONG).await;
+        write(&mut near, b"request").await;
+        assert_eq!(read(&mut far, 7).await, b"request");
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        assert_eq!(read(&mut far, PONG.len()).await, PONG);
+        assert!(begun.elapsed() >= HOLD && begun.elapsed() < HOLD * 2, "{:?}", begun.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_one_does_not_wait_and_nothing_is_lost() {
+        let (mut near, mut far) = wire(1000).await;
+        write(&mut near, PONG).await;
+        write(&mut near, PONG).await;
+        assert_eq!(read(&mut far, PONG.len()).await, PONG);
+        assert_eq!(timeout(HOLD * 2, read(&mut far, PONG.len())).await.unwrap(), PONG);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_comes_between_the_parts_of_a_frame() {
+        let (mut near, mut far) = wire(10).await;
+        write(&mut near, PONG).await;
+        let writing = tokio::spawn(async move {
+            write(&mut near, &[7; 100]).await;
+            near
+        });
+        yield_now().await;
+        // Its time has come, and a tenth of the frame is written.
+        tokio::time::advance(HOLD * 2).await;
+        let mut all = [vec![7; 100], PONG.to_vec()].concat();
+        assert_eq!(read(&mut far, all.len()).await, all);
+        write(&mut writing.await.unwrap(), b"more").await;
+        all = read(&mut far, 4).await;
+        assert_eq!(all, b"more");
+    }
+}
