@@ -185,3 +185,33 @@ impl error::Error for Broken {
         Some(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_has_gone_silent_breaks_what_is_under_way() {
+        let (near, _silent) = tokio::io::duplex(1 << 16);
+        let connection = Connection::start(Box::new(near)).await.unwrap();
+        // Nothing is under way: nothing is found out.
+        sleep(PING.0 * 5).await;
+        assert!(connection.is_open());
+        let begun = Instant::now();
+        let (response, _body, _in_use) = connection.begin(Request::post("http://etcd:1/x").body(()).unwrap()).unwrap();
+        let broken = Broken(response.await.unwrap_err());
+        assert!(begun.elapsed() >= PING.0 && begun.elapsed() <= PING.0 + PING.1 * 2, "{:?}", begun.elapsed());
+        assert!(!broken.is_untouched() && !connection.is_open(), "{broken:?}");
+    }
+
+    #[tokio::test]
+    async fn of_several_addresses_one_that_answers_is_enough() {
+        // Usually ::1 is asked first, where nobody listens.
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = Address::new("localhost", listener.local_addr().unwrap().port());
+        let (connected, accepted) = tokio::join!(address.connect(), listener.accept());
+        assert!(connected.unwrap().is_open());
+        drop(accepted.unwrap());
+    }
+}

@@ -12,9 +12,10 @@ use etcd_client::{Client, ConnectOptions, LeaseClient, MaintenanceClient, WatchC
 use http::uri::Scheme;
 use http::{HeaderValue, Uri};
 use prost::Message;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use std::{fmt, io};
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_rustls::rustls::ClientConfig;
@@ -38,6 +39,8 @@ pub(crate) struct Endpoint {
     address: Arc<Address>,
     origin: Origin,
     user: Option<(String, String)>,
+    /// On which connections live: that of the first call.
+    runtime: OnceLock<Handle>,
     /// What there is now.
     now: Mutex<Now>,
     /// The connection that is being made: by one call for all that wait for it, and it goes on when that one gives up.
@@ -114,6 +117,7 @@ impl Endpoint {
             origin: Origin { scheme, authority },
             url,
             user: access.user.clone(),
+            runtime: OnceLock::new(),
             now: Default::default(),
             connecting: Default::default(),
             health: Default::default(),
@@ -167,7 +171,8 @@ impl Endpoint {
     ) -> Result<Connection, ConnectError> {
         if connecting.is_empty() {
             let address = self.address.clone();
-            connecting.spawn(async move { address.connect().await });
+            // Always on the same runtime: that of a call may end soon after it.
+            connecting.spawn_on(async move { address.connect().await }, self.runtime.get_or_init(Handle::current));
         }
         match connecting.join_next().await {
             Some(Ok(connected)) => connected,

@@ -89,7 +89,8 @@ impl Wire {
     /// Writes what has waited long enough, where it may come. Ready when there is nothing to be done now.
     fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some((pong, until)) = &mut self.held else { return Poll::Ready(Ok(())) };
-        if !self.is_between_frames && pong.len() == PONG || until.as_mut().poll(cx).is_pending() {
+        let may_begin = self.is_between_frames || pong.len() < PONG;
+        if !may_begin || until.as_mut().poll(cx).is_pending() {
             return Poll::Ready(Ok(()));
         }
         while !pong.is_empty() {
@@ -98,6 +99,7 @@ impl Wire {
                 written => pong.advance(written),
             }
         }
+        ready!(Pin::new(&mut *self.socket).poll_flush(cx))?;
         self.held = None;
         Poll::Ready(Ok(()))
     }
@@ -105,10 +107,8 @@ impl Wire {
 
 impl AsyncRead for Wire {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        // Wakes us when its time has come; an error will be seen by who writes next.
-        if self.poll_held(cx).is_ready() {
-            let _flushed = Pin::new(&mut *self.socket).poll_flush(cx);
-        }
+        // So that it is woken when the time has come; an error will be seen by who writes next.
+        let _written = self.poll_held(cx);
         let before = into.filled().len();
         let read = Pin::new(&mut *self.socket).poll_read(cx, into);
         if into.filled().len() > before {
