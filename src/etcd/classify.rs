@@ -3,6 +3,7 @@
 //! gRPC codes alone do not say: a connection cut in mid-call is `Unknown`, tonic's own time limit is `Cancelled`, and
 //! etcd uses one code for several things. So the source chain and the message are looked at too.
 
+use super::connection::{Broken, Unsent};
 use crate::{Error, ErrorKind};
 use std::error::Error as StdError;
 use tonic::{Code, Status};
@@ -61,7 +62,7 @@ pub(crate) fn classify(error: etcd_client::Error) -> Failure {
     }
 }
 
-fn classify_status(status: Status) -> Failure {
+pub(super) fn classify_status(status: Status) -> Failure {
     let (verdict, kind) = judge(&status);
     let error = Error::new(kind, describe(&status)).with_grpc_code(status.code() as i32).with_source(status);
     Failure { verdict, error }
@@ -83,6 +84,7 @@ fn judge(status: &Status) -> (Verdict, ErrorKind) {
         let is_refusal = ["Certificate", "UnknownCA", "AccessDenied"].iter().any(|alert| why.contains(alert));
         return match is_refusal && why.contains("received fatal alert") {
             true => (Verdict::NotHere, ErrorKind::Denied),
+            false if is_untouched(status) => (Verdict::NotDone, ErrorKind::Unavailable),
             false => (Verdict::Doubt, ErrorKind::Unavailable),
         };
     }
@@ -113,6 +115,11 @@ fn judge(status: &Status) -> (Verdict, ErrorKind) {
 /// The text of the failed connection, if there was no connection to send on.
 fn connect_error(status: &Status) -> Option<String> {
     causes(status).find(|cause| cause.is::<tonic::ConnectError>()).map(chain)
+}
+
+/// Whether etcd has certainly not looked at it.
+fn is_untouched(status: &Status) -> bool {
+    causes(status).any(|cause| cause.is::<Unsent>() || cause.downcast_ref().is_some_and(Broken::is_untouched))
 }
 
 /// What it says, with its causes, for people. Texts that only repeat are left out.

@@ -4,12 +4,14 @@ use super::classify::{Failure, Verdict, classify};
 use super::convert;
 use super::endpoint::{Endpoint, Pace, Stubs};
 use super::keys::{Create, KeyStream, WatchedKeys};
+use super::rpc::{self, Method};
 use super::stream::{Beats, RunningWatch};
 use super::tls::{self, Access};
 use super::version;
 use crate::store::*;
 use crate::{Error, ErrorKind, Result};
 use etcd_client::{LeaseGrantOptions, LeaseTimeToLiveOptions};
+use prost::Message;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -119,7 +121,7 @@ impl Cluster {
     where
         F: Future<Output = Result<T, Failure>>,
     {
-        let mut doubted = false;
+        let (mut doubted, mut renewed) = (false, false);
         let mut pause = PAUSE.0;
         let (mut attempt, mut unwanted) = (0, 0);
         loop {
@@ -136,7 +138,11 @@ impl Cluster {
                 Err(failure) => self.refused_by_all(failure, &mut unwanted),
             };
             doubted |= failure.verdict == Verdict::Doubt;
-            let again = self.next_attempt_at(attempt, &mut pause);
+            let again = match failure.verdict == Verdict::TokenStale && !renewed {
+                true => Instant::now(),
+                false => self.next_attempt_at(attempt, &mut pause),
+            };
+            renewed |= failure.verdict == Verdict::TokenStale;
             let last = again >= by || failure.verdict == Verdict::Doubt && kind == Kind::Enter;
             if let Some(fault) = fault(failure, last, doubted) {
                 return Err(fault);
@@ -193,8 +199,10 @@ impl Cluster {
             }
         };
         let failure = learn(endpoint, failure);
-        if failure.verdict == Verdict::TokenStale || endpoint.failures() > 1 {
-            endpoint.renew(&stubs).await;
+        match failure.verdict {
+            Verdict::TokenStale => endpoint.renew(&stubs).await,
+            _ if endpoint.failures() > 1 => endpoint.reconnect(&stubs),
+            _ => (),
         }
         Err(failure)
     }
@@ -257,44 +265,41 @@ fn at(endpoint: &Endpoint, error: Error) -> Error {
     }
 }
 
+impl Cluster {
+    /// A call on the short way, its message written once for all attempts.
+    async fn ask<M>(&self, kind: Kind, method: Method, message: &impl Message, by: Instant) -> Result<Answer<M>, Fault>
+    where
+        M: Message + Default,
+    {
+        let message = rpc::framed(message);
+        let message = &message;
+        self.call(kind, by, |endpoint, stubs| async move { endpoint.ask(&stubs, method, message).await }).await
+    }
+}
+
 impl Store for Cluster {
     fn txn(&self, txn: Txn, by: Instant) -> Pending<'_, TxnReply> {
-        Box::pin(async move {
-            let run = |_, stubs: Arc<Stubs>| {
-                let request = convert::txn(&txn);
-                async move { stubs.kv.clone().txn(request).await.map_err(classify) }
-            };
-            let kind = match (txn.could_write(), txn.may_be_repeated()) {
-                (false, _) => Kind::Look,
-                (true, true) => Kind::Write,
-                (true, false) => Kind::Enter,
-            };
-            Ok(convert::txn_reply(self.call(kind, by, run).await?.value))
-        })
+        let kind = match (txn.could_write(), txn.may_be_repeated()) {
+            (false, _) => Kind::Look,
+            (true, true) => Kind::Write,
+            (true, false) => Kind::Enter,
+        };
+        let request = convert::txn(txn);
+        Box::pin(async move { Ok(convert::txn_reply(self.ask(kind, Method::Txn, &request, by).await?.value)) })
     }
 
     fn range(&self, range: Range, by: Instant) -> Pending<'_, RangeReply> {
-        Box::pin(async move {
-            let read = |_, stubs: Arc<Stubs>| {
-                let (key, options) = (range.keys.start().to_string(), convert::get_options(&range));
-                async move { stubs.kv.clone().get(key, Some(options)).await.map_err(classify) }
-            };
-            Ok(convert::range_reply(self.call(Kind::Look, by, read).await?.value))
-        })
+        let request = convert::range(range);
+        Box::pin(
+            async move { Ok(convert::range_reply(self.ask(Kind::Look, Method::Range, &request, by).await?.value)) },
+        )
     }
 
     fn delete(&self, key: String, by: Instant) -> Pending<'_, Deleted> {
+        let request = convert::delete(key);
         Box::pin(async move {
-            let delete = |_, stubs: Arc<Stubs>| {
-                let key = key.clone();
-                async move { stubs.kv.clone().delete(key, None).await.map_err(classify) }
-            };
-            let answer = self.call(Kind::Write, by, delete).await?;
-            Ok(match (answer.value.deleted(), answer.doubted) {
-                (_, true) => Deleted::Unclear,
-                (0, false) => Deleted::Absent,
-                _ => Deleted::Now,
-            })
+            let answer = self.ask(Kind::Write, Method::DeleteRange, &request, by).await?;
+            Ok(convert::deleted(&answer.value, answer.doubted))
         })
     }
 

@@ -1,36 +1,73 @@
-//! Between the core's words and the messages of etcd_client.
+//! Between the core's words and the messages of etcd, those of [`proto`] and those of etcd_client.
 
-use crate::store::{Compare, Event, KeyRange, KeyValue, Op, Range, RangeReply, Txn, TxnReply};
+use super::proto;
+use crate::store::{Compare, Deleted, Event, KeyRange, KeyValue, Op, Range, RangeReply, Txn, TxnReply};
 use etcd_client as etcd;
 
-pub(crate) fn txn(txn: &Txn) -> etcd::Txn {
-    etcd::Txn::new()
-        .when(txn.when.iter().map(compare).collect::<Vec<_>>())
-        .and_then(txn.then.iter().map(op).collect::<Vec<_>>())
-        .or_else(txn.otherwise.iter().map(op).collect::<Vec<_>>())
-}
-
-fn compare(compare: &Compare) -> etcd::Compare {
-    match compare {
-        Compare::Absent(KeyRange::Key(key)) => etcd::Compare::create_revision(key.as_str(), etcd::CompareOp::Equal, 0),
-        Compare::Absent(KeyRange::Prefix(prefix)) => {
-            etcd::Compare::create_revision(prefix.as_str(), etcd::CompareOp::Equal, 0).with_prefix()
-        }
-        Compare::Modified(key, revision) => {
-            etcd::Compare::mod_revision(key.as_str(), etcd::CompareOp::Equal, *revision)
-        }
+pub(super) fn txn(txn: Txn) -> proto::TxnRequest {
+    proto::TxnRequest {
+        compare: txn.when.into_iter().map(compare).collect(),
+        success: txn.then.into_iter().map(op).collect(),
+        failure: txn.otherwise.into_iter().map(op).collect(),
     }
 }
 
-fn op(op: &Op) -> etcd::TxnOp {
-    match op {
-        Op::Put { key, value, lease } => {
-            let options = etcd::PutOptions::new().with_lease(*lease);
-            etcd::TxnOp::put(key.as_str(), value.as_slice(), Some(options))
+fn compare(compare: Compare) -> proto::Compare {
+    use proto::CompareTarget::{Create, Mod};
+    use proto::TargetUnion::{CreateRevision, ModRevision};
+    let ((key, range_end), target, is) = match compare {
+        Compare::Absent(keys) => (bounds(keys), Create, CreateRevision(0)),
+        Compare::Modified(key, revision) => (bounds(KeyRange::Key(key)), Mod, ModRevision(revision)),
+    };
+    proto::Compare { target: target as i32, key, target_union: Some(is), range_end }
+}
+
+fn op(op: Op) -> proto::RequestOp {
+    use proto::Request;
+    let request = match op {
+        Op::Put { key, value, lease } => Request::Put(proto::PutRequest { key: key.into(), value, lease }),
+        Op::Delete(key) => Request::DeleteRange(delete(key)),
+        Op::Range(wanted) => Request::Range(range(wanted)),
+        Op::Txn(inner) => Request::Txn(txn(inner)),
+    };
+    proto::RequestOp { request: Some(request) }
+}
+
+pub(super) fn delete(key: String) -> proto::DeleteRangeRequest {
+    proto::DeleteRangeRequest { key: key.into() }
+}
+
+/// Those of a prefix in the order of their creation.
+pub(super) fn range(range: Range) -> proto::RangeRequest {
+    use proto::{SortOrder, SortTarget};
+    let (order, target) = match range.keys {
+        KeyRange::Key(_) => (SortOrder::None, SortTarget::Key),
+        KeyRange::Prefix(_) => (SortOrder::Ascend, SortTarget::Create),
+    };
+    let (key, range_end) = bounds(range.keys);
+    proto::RangeRequest {
+        key,
+        range_end,
+        limit: range.limit,
+        sort_order: order as i32,
+        sort_target: target as i32,
+        serializable: range.serializable,
+    }
+}
+
+/// The first key and the end of a range. No end is that of one key; "\0" as the end means that there is none.
+fn bounds(keys: KeyRange) -> (Vec<u8>, Vec<u8>) {
+    match keys {
+        KeyRange::Key(key) => (key.into(), Vec::new()),
+        KeyRange::Prefix(prefix) => {
+            let mut end = prefix.clone().into_bytes();
+            match end.last_mut() {
+                // 255 is in no UTF-8.
+                Some(last) => *last += 1,
+                None => return (vec![0], vec![0]),
+            }
+            (prefix.into(), end)
         }
-        Op::Delete(key) => etcd::TxnOp::delete(key.as_str(), None),
-        Op::Range(range) => etcd::TxnOp::get(range.keys.start(), Some(get_options(range))),
-        Op::Txn(inner) => etcd::TxnOp::txn(txn(inner)),
     }
 }
 
@@ -40,17 +77,6 @@ impl KeyRange {
             KeyRange::Key(key) | KeyRange::Prefix(key) => key,
         }
     }
-}
-
-pub(crate) fn get_options(range: &Range) -> etcd::GetOptions {
-    let mut options = etcd::GetOptions::new().with_limit(range.limit);
-    if let KeyRange::Prefix(_) = range.keys {
-        options = options.with_prefix().with_sort(etcd::SortTarget::Create, etcd::SortOrder::Ascend);
-    }
-    if range.serializable {
-        options = options.with_serializable();
-    }
-    options
 }
 
 pub(crate) fn watch_options(keys: &KeyRange, from: Option<i64>) -> etcd::WatchOptions {
@@ -64,30 +90,44 @@ pub(crate) fn watch_options(keys: &KeyRange, from: Option<i64>) -> etcd::WatchOp
     }
 }
 
-pub(crate) fn txn_reply(reply: etcd::TxnResponse) -> TxnReply {
-    let revision = revision(reply.header());
+pub(super) fn txn_reply(reply: proto::TxnResponse) -> TxnReply {
+    let revision = reply.header.as_ref().map_or(0, |header| header.revision);
     txn_reply_at(revision, reply)
 }
 
 /// The replies inside a transaction carry no revision of their own that could be trusted: it is that of the transaction.
-fn txn_reply_at(revision: i64, reply: etcd::TxnResponse) -> TxnReply {
-    let mut done = TxnReply { revision, succeeded: reply.succeeded(), ..TxnReply::default() };
-    for op in reply.op_responses() {
+fn txn_reply_at(revision: i64, reply: proto::TxnResponse) -> TxnReply {
+    use proto::Response;
+    let mut done = TxnReply { revision, succeeded: reply.succeeded, ..TxnReply::default() };
+    for op in reply.responses.into_iter().filter_map(|op| op.response) {
         match op {
-            etcd::TxnOpResponse::Put(_) => (),
-            etcd::TxnOpResponse::Get(reply) => done.ranges.push(RangeReply { revision, ..range_reply(reply) }),
-            etcd::TxnOpResponse::Delete(reply) => done.deleted.push(reply.deleted() > 0),
-            etcd::TxnOpResponse::Txn(reply) => done.txns.push(txn_reply_at(revision, reply)),
+            Response::Put(_) => (),
+            Response::Range(reply) => done.ranges.push(RangeReply { revision, ..range_reply(reply) }),
+            Response::DeleteRange(reply) => done.deleted.push(reply.deleted > 0),
+            Response::Txn(reply) => done.txns.push(txn_reply_at(revision, reply)),
         }
     }
     done
 }
 
-pub(crate) fn range_reply(mut reply: etcd::GetResponse) -> RangeReply {
+pub(super) fn range_reply(reply: proto::RangeResponse) -> RangeReply {
     RangeReply {
-        revision: revision(reply.header()),
-        count: reply.count(),
-        kvs: reply.take_kvs().into_iter().map(key_value).collect(),
+        revision: reply.header.as_ref().map_or(0, |header| header.revision),
+        count: reply.count,
+        kvs: reply.kvs.into_iter().map(read).collect(),
+    }
+}
+
+fn read(kv: proto::KeyValue) -> KeyValue {
+    KeyValue { key: kv.key, value: kv.value, created: kv.create_revision, modified: kv.mod_revision }
+}
+
+/// What became of a key, if an earlier try of the same delete may have been done.
+pub(super) fn deleted(reply: &proto::DeleteRangeResponse, doubted: bool) -> Deleted {
+    match (reply.deleted, doubted) {
+        (_, true) => Deleted::Unclear,
+        (0, false) => Deleted::Absent,
+        _ => Deleted::Now,
     }
 }
 

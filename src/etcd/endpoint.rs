@@ -1,40 +1,60 @@
-//! One endpoint: its address, its channel, its credentials, and how well it answers.
+//! One endpoint: its address, its connection, its credentials, and how well it answers.
 
-use super::classify::{Failure, Verdict, classify};
+use super::channel::Channel;
+use super::classify::{Failure, Verdict, classify, classify_status};
+use super::connection::{Address, Connection};
+use super::proto::{AuthenticateRequest, AuthenticateResponse};
+use super::rpc::{self, Caller, LARGEST_MESSAGE, Method, Origin};
 use super::tls::Access;
 use crate::{Error, ErrorKind, Result};
-use etcd_client::{Channel, Client, ConnectOptions, KvClient, LeaseClient, MaintenanceClient, WatchClient};
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use bytes::Bytes;
+use etcd_client::{Client, ConnectOptions, LeaseClient, MaintenanceClient, WatchClient};
+use http::uri::Scheme;
+use http::{HeaderValue, Uri};
+use prost::Message;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
+use std::{fmt, io};
+use tokio::runtime::Handle;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tonic::transport::{ClientTlsConfig, Endpoint as Address};
+use tokio_rustls::rustls::ClientConfig;
+use tonic::{ConnectError, Status};
+use tower::util::BoxCloneSyncService;
 
-/// One answer may be as large as a queue of some ten thousand; gRPC's default of 4 MiB is not.
-const LARGEST_MESSAGE: usize = 64 << 20;
-/// How long a connection may take to come up, TLS included, before it is tried anew.
-const CONNECT: Duration = Duration::from_secs(2);
-/// HTTP/2 pings: etcd closes connections that ping more often than every 5 s. Dead endpoints are found by the time
-/// limit of each attempt; these pings only find connections that died while nothing was asked.
-const PING: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(5));
 /// For how long an endpoint that did not answer is passed over: doubled from the first to the last with each failure.
 const EJECTION: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
 
-/// The stubs of one connection.
+/// The ways to ask over one connection, as one user.
 pub(crate) struct Stubs {
-    pub(crate) kv: KvClient,
+    caller: Caller,
     pub(crate) lease: LeaseClient,
     pub(crate) watch: WatchClient,
     pub(crate) maintenance: MaintenanceClient,
+    connection: Connection,
 }
 
 pub(crate) struct Endpoint {
     pub(crate) url: String,
-    address: Address,
+    address: Arc<Address>,
+    origin: Origin,
     user: Option<(String, String)>,
-    /// Made at the first use, since that may have to authenticate; made anew when it is of no more use.
-    stubs: tokio::sync::Mutex<Option<Arc<Stubs>>>,
+    /// On which connections live: that of the first call.
+    runtime: OnceLock<Handle>,
+    /// What there is now.
+    now: Mutex<Now>,
+    /// The connection that is being made: by one call for all that wait for it, and it goes on when that one gives up.
+    connecting: tokio::sync::Mutex<JoinSet<Result<Connection, ConnectError>>>,
     health: Mutex<Health>,
+}
+
+/// Made at the first use, and made anew when it is of no more use.
+#[derive(Default)]
+struct Now {
+    stubs: Option<Arc<Stubs>>,
+    /// Survives its connection, and the other way round.
+    token: Option<HeaderValue>,
+    connection: Option<Connection>,
 }
 
 #[derive(Default)]
@@ -82,68 +102,146 @@ impl Endpoint {
         if files && url.starts_with("http://") {
             return Err(invalid(&url, "TLS files were given for an endpoint without TLS: write https://"));
         }
-        let address = Address::from_shared(url.clone()).map_err(|error| invalid(&url, error))?;
-        if address.uri().host().is_none_or(str::is_empty) {
-            return Err(invalid(&url, "it names no host"));
-        }
-        let port = address.uri().authority().and_then(|authority| authority.as_str().rsplit_once(':'));
-        if port.is_some_and(|(_, port)| !port.ends_with(']')) && address.uri().port_u16().is_none() {
+        let uri: Uri = url.parse().map_err(|error| invalid(&url, error))?;
+        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| invalid(&url, "it names no host"))?;
+        let authority = uri.authority().cloned().ok_or_else(|| invalid(&url, "it names no host"))?;
+        let port = authority.as_str().rsplit_once(':');
+        if port.is_some_and(|(_, port)| !port.ends_with(']')) && uri.port_u16().is_none() {
             return Err(invalid(&url, "its port is not a number up to 65535"));
         }
-        if address.uri().port_u16().is_none() {
-            // The web's, 80 or 443, is hardly ever meant.
-            return Err(invalid(&url, "it names no port; that of etcd is usually 2379"));
-        }
-        let address = address
-            .connect_timeout(CONNECT)
-            .tcp_nodelay(true)
-            .tcp_keepalive(Some(PING.0))
-            .http2_keep_alive_interval(PING.0)
-            .keep_alive_timeout(PING.1)
-            .keep_alive_while_idle(false)
-            .user_agent(concat!("locker/", env!("CARGO_PKG_VERSION")))
-            .map_err(|error| invalid(&url, error))?;
-        Ok(Endpoint { url, address, user: access.user.clone(), stubs: Default::default(), health: Default::default() })
+        // The web's, 80 or 443, is hardly ever meant.
+        let port = uri.port_u16().ok_or_else(|| invalid(&url, "it names no port; that of etcd is usually 2379"))?;
+        let scheme = if url.starts_with("https://") { Scheme::HTTPS } else { Scheme::HTTP };
+        Ok(Endpoint {
+            address: Arc::new(Address::new(host, port)),
+            origin: Origin { scheme, authority },
+            url,
+            user: access.user.clone(),
+            runtime: OnceLock::new(),
+            now: Default::default(),
+            connecting: Default::default(),
+            health: Default::default(),
+        })
     }
 
     pub(crate) fn is_secure(&self) -> bool {
-        self.url.starts_with("https://")
+        self.origin.scheme == Scheme::HTTPS
     }
 
-    /// Has its connections use TLS. May read the system's certificates.
-    pub(crate) fn secure(&mut self, config: &ClientTlsConfig) -> Result<(), tonic::transport::Error> {
-        self.address = self.address.clone().tls_config(config.clone())?;
-        Ok(())
+    /// Has its connections use TLS.
+    pub(crate) fn secure(&mut self, config: Arc<ClientConfig>) -> Result<()> {
+        let address = Arc::get_mut(&mut self.address).expect("it is not in use yet");
+        address.secure(config).map_err(|error| invalid(&self.url, error))
     }
 
-    /// The stubs, connected lazily. Waits only if there is a user to authenticate.
+    /// The stubs, of a connection that is up.
     pub(crate) async fn stubs(&self) -> Result<Arc<Stubs>, Failure> {
-        let mut slot = self.stubs.lock().await;
-        if let Some(stubs) = &*slot {
-            return Ok(stubs.clone());
+        if let Some(stubs) = self.present() {
+            return Ok(stubs);
         }
-        let mut options = ConnectOptions::new().with_require_leader(true).with_auto_token_refresh(true);
-        if let Some((name, password)) = &self.user {
-            options = options.with_user(name, password);
+        let mut connecting = self.connecting.lock().await;
+        // Somebody else may have made them meanwhile.
+        if let Some(stubs) = self.present() {
+            return Ok(stubs);
         }
-        let channel = Channel::Tonic(self.address.connect_lazy());
-        let client = Client::from_channel(channel, Some(options)).await.map_err(authentication_failed)?;
-        let stubs = Arc::new(Stubs {
-            kv: client.kv_client().max_decoding_message_size(LARGEST_MESSAGE),
-            lease: client.lease_client(),
-            watch: client.watch_client().max_decoding_message_size(LARGEST_MESSAGE),
-            maintenance: client.maintenance_client(),
-        });
-        *slot = Some(stubs.clone());
+        let (connection, token) = {
+            let now = self.now();
+            (now.connection.clone().filter(Connection::is_open), now.token.clone())
+        };
+        let connection = match connection {
+            Some(connection) => connection,
+            None => self.connect(&mut connecting).await.map_err(cannot_connect)?,
+        };
+        let token = match (&self.user, token) {
+            (Some((name, password)), None) => Some(self.authenticate(&connection, name, password).await?),
+            (_, token) => token,
+        };
+        let stubs = Arc::new(self.make_stubs(connection.clone(), token.clone()).await?);
+        *self.now() = Now { stubs: Some(stubs.clone()), token, connection: Some(connection) };
         Ok(stubs)
     }
 
-    /// Has the next call make a new connection and authenticate anew, unless that has been done since `old` was got.
-    pub(crate) async fn renew(&self, old: &Arc<Stubs>) {
-        let mut slot = self.stubs.lock().await;
-        if slot.as_ref().is_some_and(|now| Arc::ptr_eq(now, old)) {
-            *slot = None;
+    fn present(&self) -> Option<Arc<Stubs>> {
+        self.now().stubs.clone().filter(|stubs| stubs.connection.is_open())
+    }
+
+    async fn connect(
+        &self,
+        connecting: &mut JoinSet<Result<Connection, ConnectError>>,
+    ) -> Result<Connection, ConnectError> {
+        if connecting.is_empty() {
+            let address = self.address.clone();
+            // Always on the same runtime: that of a call may end soon after it.
+            connecting.spawn_on(async move { address.connect().await }, self.runtime.get_or_init(Handle::current));
         }
+        match connecting.join_next().await {
+            Some(Ok(connected)) => connected,
+            Some(Err(error)) => Err(ConnectError(error.into())),
+            None => Err(ConnectError(io::Error::from(io::ErrorKind::NotConnected).into())),
+        }
+    }
+
+    /// Gets a token. Whatever fails, the call that needs it was not sent.
+    async fn authenticate(&self, connection: &Connection, name: &str, password: &str) -> Result<HeaderValue, Failure> {
+        let request = AuthenticateRequest { name: name.into(), password: password.into() };
+        let caller = Caller::new(connection.clone(), &self.origin, None);
+        let answer = caller.call(Method::Authenticate, rpc::framed(&request)).await.map_err(classify_status);
+        let AuthenticateResponse { token } = answer.map_err(not_done)?;
+        HeaderValue::try_from(token).map_err(|error| {
+            Failure::new(Verdict::NotDone, ErrorKind::Unavailable, format!("a token that is none: {error}"))
+        })
+    }
+
+    async fn make_stubs(&self, connection: Connection, token: Option<HeaderValue>) -> Result<Stubs, Failure> {
+        let caller = Caller::new(connection.clone(), &self.origin, token.as_ref());
+        let channel = Channel { connection: connection.clone(), origin: self.origin.clone(), token };
+        let channel = etcd_client::Channel::Custom(BoxCloneSyncService::new(channel));
+        let options = ConnectOptions::new().with_require_leader(true);
+        let client = Client::from_channel(channel, Some(options)).await.map_err(classify).map_err(not_done)?;
+        Ok(Stubs {
+            caller,
+            lease: client.lease_client(),
+            watch: client.watch_client().max_decoding_message_size(LARGEST_MESSAGE),
+            maintenance: client.maintenance_client(),
+            connection,
+        })
+    }
+
+    /// Asks, with a message that was framed. What etcd says not to have looked at is asked once more, on a new connection:
+    /// so it is when a connection is ended politely.
+    pub(crate) async fn ask<M: Message + Default>(
+        &self,
+        stubs: &Stubs,
+        method: Method,
+        message: &Bytes,
+    ) -> Result<M, Failure> {
+        let answer = stubs.caller.call(method, message.clone()).await.map_err(classify_status);
+        match answer {
+            Err(failure) if failure.verdict == Verdict::NotDone && !stubs.connection.is_open() => {
+                self.stubs().await?.caller.call(method, message.clone()).await.map_err(classify_status)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Has the next call authenticate anew, unless that has been done since `old` was got.
+    pub(crate) async fn renew(&self, old: &Arc<Stubs>) {
+        let mut now = self.now();
+        if now.stubs.as_ref().is_some_and(|stubs| Arc::ptr_eq(stubs, old)) {
+            (now.stubs, now.token) = (None, None);
+        }
+    }
+
+    /// Has the next call make a new connection, unless that has been done since `old` was got.
+    pub(crate) fn reconnect(&self, old: &Arc<Stubs>) {
+        let mut now = self.now();
+        if now.stubs.as_ref().is_some_and(|stubs| Arc::ptr_eq(stubs, old)) {
+            (now.stubs, now.connection) = (None, None);
+        }
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What a failure of a call to it means for who we are there: without a user there is no token that could be stale.
@@ -201,9 +299,12 @@ impl Endpoint {
     }
 }
 
-/// Authenticating repeats nothing by itself: whatever failed, the call that needed it was not sent.
-fn authentication_failed(error: etcd_client::Error) -> Failure {
-    let failure = classify(error);
+fn cannot_connect(error: ConnectError) -> Failure {
+    classify_status(Status::from_error(Box::new(error)))
+}
+
+/// The same, where the call that needed it was not sent.
+fn not_done(failure: Failure) -> Failure {
     match failure.verdict {
         Verdict::Refused | Verdict::NotHere => failure,
         _ => Failure { verdict: Verdict::NotDone, ..failure },

@@ -4,14 +4,19 @@
 //! own balanced channel fails a fifth of all calls while one endpoint of three is down, and hangs for seconds on one
 //! that swallows packets.
 
+mod channel;
 mod classify;
 mod cluster;
+mod connection;
 mod convert;
 mod endpoint;
 mod keys;
+mod proto;
+mod rpc;
 mod stream;
 mod tls;
 mod version;
+mod wire;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use tls::Access;

@@ -4,10 +4,15 @@ use super::classify::root;
 use super::endpoint::Endpoint;
 use crate::{Error, ErrorKind, Result};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
-use tonic::transport::{Certificate, ClientTlsConfig, Identity};
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+use tracing::debug;
 
 /// Who we are to etcd, and whom we trust.
 #[derive(Clone, Default)]
@@ -61,30 +66,66 @@ pub(super) async fn secure(endpoints: Vec<Endpoint>, access: &Access, by: Instan
 
 /// As [`secure`], by the caller's thread. Each file is read once: a pipe can be.
 pub(crate) fn secure_now(mut endpoints: Vec<Endpoint>, access: &Access) -> Result<Vec<Endpoint>> {
-    let config = config(access)?;
+    let config = Arc::new(config(access)?);
     for endpoint in endpoints.iter_mut().filter(|endpoint| endpoint.is_secure()) {
-        endpoint.secure(&config).map_err(|error| match access.named_files() {
-            Some(files) => Error::invalid(format!("{files} is of no use: {}", root(&error))).with_source(error),
-            None => Error::invalid(format!("endpoints: {}: {}", endpoint.url, root(&error))),
-        })?;
+        endpoint.secure(config.clone())?;
     }
     Ok(endpoints)
 }
 
-fn config(access: &Access) -> Result<ClientTlsConfig> {
-    let mut tls = ClientTlsConfig::new();
-    tls = match &access.ca_file {
-        Some(path) => tls.ca_certificate(Certificate::from_pem(pem("ca_file", path, "CERTIFICATE")?)),
-        None => tls.with_native_roots(),
+fn config(access: &Access) -> Result<ClientConfig> {
+    let of_no_use = |error: &dyn std::error::Error| {
+        let files = access.named_files().unwrap_or_else(|| "TLS".into());
+        Error::invalid(format!("{files} is of no use: {}", root(error)))
     };
+    // All are read before any is looked into: a file that is missing is told first.
+    let authorities = access.ca_file.as_deref().map(|path| pem("ca_file", path, "CERTIFICATE")).transpose()?;
+    let identity = identity(access)?;
+    let provider = CryptoProvider::get_default().cloned().unwrap_or_else(|| Arc::new(ring::default_provider()));
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let trusted = match authorities {
+        Some(text) => certificates(&text).map_err(|error| of_no_use(&error))?,
+        None => those_of_the_system()?,
+    };
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(trusted);
+    let builder = builder.map_err(|error| of_no_use(&error))?.with_root_certificates(roots);
+    let mut config = match identity {
+        Some((chain, key)) => {
+            let chain = certificates(&chain).map_err(|error| of_no_use(&error))?;
+            let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| of_no_use(&error))?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| of_no_use(&error))?
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(config)
+}
+
+/// The texts of the certificate and the key that say who we are, if they are given.
+fn identity(access: &Access) -> Result<Option<(Vec<u8>, Vec<u8>)>> {
     match (&access.cert_file, &access.key_file) {
-        (Some(cert), Some(key)) => Ok(tls.identity(Identity::from_pem(
-            pem("cert_file", cert, "CERTIFICATE")?,
-            pem("key_file", key, "PRIVATE KEY")?,
-        ))),
-        (None, None) => Ok(tls),
+        (Some(cert), Some(key)) => {
+            Ok(Some((pem("cert_file", cert, "CERTIFICATE")?, pem("key_file", key, "PRIVATE KEY")?)))
+        }
+        (None, None) => Ok(None),
         (Some(_), None) => Err(Error::invalid("cert_file is given without key_file")),
         (None, Some(_)) => Err(Error::invalid("key_file is given without cert_file")),
+    }
+}
+
+fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
+    CertificateDer::pem_slice_iter(text).collect()
+}
+
+fn those_of_the_system() -> Result<Vec<CertificateDer<'static>>> {
+    let found = rustls_native_certs::load_native_certs();
+    if !found.errors.is_empty() {
+        debug!(errors = ?found.errors, "not all certificates of the system can be read");
+    }
+    match found.certs.is_empty() {
+        true => Err(Error::invalid("endpoints: the system has no certificates for https: give a ca_file")),
+        false => Ok(found.certs),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One etcd: on free loopback ports, in a temporary directory, gone when dropped.
 
 use crate::http::{Metrics, is_healthy};
+use crate::tls::Authority;
 use crate::{PATIENCE, ctl, free_port, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
@@ -28,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) flags: Vec<String>,
     /// The proxy to other members.
     pub(crate) proxy: Option<String>,
+    /// Where it speaks TLS, too.
+    pub(crate) secure_port: Option<u16>,
 }
 
 impl Etcd {
@@ -38,8 +41,26 @@ impl Etcd {
 
     /// The same with flags, which go before ours.
     pub fn with(flags: &[&str]) -> Self {
+        Etcd::start_with(|| Plan::alone(flags))
+    }
+
+    /// One that speaks TLS, too, at an address of its own, and says there to be `host`, an IP address. Who asks there must
+    /// show a certificate of the same authority if it is `mutual`.
+    pub fn with_tls(authority: &Authority, host: &str, mutual: bool) -> Self {
+        let server = authority.issue("server", &format!("IP:{host}"));
+        let mut files = vec![("--cert-file", &server.cert), ("--key-file", &server.key)];
+        if mutual {
+            files.push(("--trusted-ca-file", &authority.cert));
+        }
+        let mut flags: Vec<_> = files.iter().map(|(flag, path)| format!("{flag}={}", path.display())).collect();
+        flags.push(format!("--client-cert-auth={mutual}"));
+        let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+        Etcd::start_with(|| Plan { secure_port: Some(free_port()), ..Plan::alone(&flags) })
+    }
+
+    fn start_with(plan: impl Fn() -> Plan) -> Self {
         for _ in 0..5 {
-            let mut etcd = Etcd::spawn(Plan::alone(flags));
+            let mut etcd = Etcd::spawn(plan());
             if etcd.becomes_healthy() {
                 return etcd;
             }
@@ -59,6 +80,11 @@ impl Etcd {
     /// Where it answers, past all proxies.
     pub fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.plan.port)
+    }
+
+    /// Where it answers with TLS, if it does.
+    pub fn secure_endpoint(&self) -> String {
+        format!("https://127.0.0.1:{}", self.plan.secure_port.expect("it speaks TLS"))
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -166,7 +192,7 @@ impl Plan {
 
     pub(crate) fn new(peer_port: u16, identity: Vec<String>, flags: &[&str]) -> Self {
         let flags = flags.iter().map(|flag| flag.to_string()).collect();
-        Plan { port: free_port(), peer_port, identity, flags, proxy: None }
+        Plan { port: free_port(), peer_port, identity, flags, proxy: None, secure_port: None }
     }
 
     fn spawn(&self, directory: &Path) -> Child {
@@ -176,7 +202,8 @@ impl Plan {
         let mut command = Command::new(&etcd);
         command.args(["--log-level", "error", "--unsafe-no-fsync"]).args(&self.flags).args(&self.identity);
         command.arg("--data-dir").arg(data(directory));
-        command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
+        let secure = self.secure_port.map(|port| format!(",https://127.0.0.1:{port}")).unwrap_or_default();
+        command.args(["--listen-client-urls", &format!("{client}{secure}"), "--advertise-client-urls", &client]);
         command.args(["--listen-peer-urls", &format!("http://127.0.0.1:{}", self.peer_port)]);
         for variable in ["HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"] {
             command.env_remove(variable);

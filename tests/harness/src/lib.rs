@@ -29,6 +29,7 @@ mod process;
 mod proxy;
 mod relay;
 mod stall;
+mod tls;
 
 pub use cluster::Cluster;
 pub use etcd::{Etcd, installed};
@@ -38,6 +39,7 @@ pub use process::{Ended, Process, ended, program};
 pub use proxy::Proxy;
 pub use relay::{Mood, Way};
 pub use stall::Stall;
+pub use tls::{Authority, Issued};
 
 use std::io::Write;
 use std::net::TcpListener;
