@@ -22,8 +22,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// For how long after its opening a stream is believed when etcd says "permission denied". etcd 3.4 says so, too, when
-/// roles have changed since the token was given, and a stream keeps the token with which it was opened.
+/// For how long after its opening a stream is believed when etcd says "permission denied" to a watch. Most releases of
+/// etcd 3.4, and the first of 3.5, say so, too, when it is the token that is no longer good; and a stream keeps the token
+/// with which it was opened.
 const FRESH: Duration = Duration::from_secs(10);
 
 /// A watch to be.
@@ -101,7 +102,7 @@ impl KeyStream {
             let key = if answer.created() { book.forget(id) } else { book.end(id) };
             // Of those that were removed it is the answer to that.
             let Some(key) = key else { return Ok(None) };
-            return self.judge(cancelled(answer)).map(|()| Some(gone(key, None)));
+            return judge(cancelled(answer), self.opened.elapsed()).map(|()| Some(gone(key, None)));
         }
         if answer.created() {
             let begun = convert::revision(answer.header());
@@ -111,15 +112,15 @@ impl KeyStream {
         let Some(deletion) = deletion else { return Ok(None) };
         Ok(book.end(id).map(|key| gone(key, deletion.kv().map(|kv| kv.mod_revision()))))
     }
+}
 
-    /// Whether a failure of a watch is one of the stream.
-    fn judge(&self, failure: Failure) -> Result<(), Failure> {
-        match failure.verdict {
-            Verdict::Compacted => Ok(()),
-            Verdict::Refused if self.opened.elapsed() < FRESH => Ok(()),
-            Verdict::Refused => Err(Failure { verdict: Verdict::TokenStale, ..failure }),
-            _ => Err(failure),
-        }
+/// Whether the failure of a watch is one of the stream, which was opened so long ago.
+fn judge(failure: Failure, age: Duration) -> Result<(), Failure> {
+    match failure.verdict {
+        Verdict::Compacted => Ok(()),
+        Verdict::Refused if age < FRESH => Ok(()),
+        Verdict::Refused => Err(Failure { verdict: Verdict::TokenStale, ..failure }),
+        _ => Err(failure),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::etcd::Events;
 use super::model::Model;
 use super::network::{Connection, unavailable};
+use super::weather::Weather;
 use crate::store::*;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{pending, poll_fn, ready};
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// A stream to the model, which does at once what it is asked.
 pub(super) struct ModelKeys {
@@ -191,4 +192,59 @@ impl KeyWatch for LossyKeys {
             }
         })
     }
+}
+
+/// Keys come and go, and are watched and not watched, over a bad network: nothing is told of a former life of one, or of
+/// one that is not watched. Over a good network everything is told.
+pub(super) async fn keys_over_a_bad_network(seed: u64) {
+    const KEYS: [&str; 3] = ["/a", "/b", "/c"];
+    const LIMIT: Duration = Duration::from_secs(5);
+    let weather = Arc::new(Weather::new(seed, 1));
+    let model = Model::new(weather.clone());
+    let connection = Connection::new(Arc::new(model.clone()), weather.clone());
+    let mut keys = connection.watch_keys(LIMIT);
+    // The revision at which each of those that are watched was added.
+    let mut added = BTreeMap::new();
+    for _ in 0..300 {
+        let key = weather.pick(&KEYS).unwrap();
+        match weather.number(0..6) {
+            0 => {
+                keys.add(key, None);
+                added.insert(key.to_string(), model.step(|etcd| etcd.revision));
+            }
+            1 => {
+                keys.remove(key);
+                added.remove(key);
+            }
+            2 => _ = model.step(|etcd| etcd.delete(key)),
+            3 => put(&model, key).await,
+            _ => match timeout(weather.millis(1..500), keys.next()).await {
+                Ok(Ok(KeyNews::Watched { key, begun })) => assert!(added[&key] <= begun),
+                Ok(Ok(KeyNews::Gone { key, revision })) => assert!(added.remove(&key) < revision, "{key} {revision:?}"),
+                Ok(Err(_)) => {
+                    keys = connection.watch_keys(LIMIT);
+                    added.clear();
+                }
+                Err(_) => (),
+            },
+        }
+    }
+    weather.calm_down();
+    let mut keys = connection.watch_keys(LIMIT);
+    for key in KEYS {
+        put(&model, key).await;
+        keys.add(key, None);
+    }
+    for key in KEYS {
+        assert!(matches!(keys.next().await.unwrap(), KeyNews::Watched { key: told, .. } if told == key));
+    }
+    for key in KEYS {
+        model.step(|etcd| etcd.delete(key));
+        assert!(matches!(keys.next().await.unwrap(), KeyNews::Gone { key: told, revision: Some(_) } if told == key));
+    }
+}
+
+async fn put(model: &Model, key: &str) {
+    let put = Op::Put { key: key.into(), value: vec![], lease: 0 };
+    model.txn(Txn { then: vec![put], ..Txn::default() }, Instant::now()).await.unwrap();
 }

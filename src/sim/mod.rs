@@ -26,6 +26,7 @@ mod weather;
 
 use crate::etcd::{Access, Cluster};
 use agents::Stage;
+use keys::keys_over_a_bad_network;
 use locker_harness::Etcd as RealEtcd;
 use model::Model;
 use moments::{
@@ -128,6 +129,11 @@ async fn nor_on_a_real_etcd() {
 #[test]
 fn when_the_history_goes_back_everything_ends_and_nothing_begins() {
     for_each_seed(100, history_goes_back);
+}
+
+#[test]
+fn no_key_is_said_to_be_gone_that_is_there() {
+    for_each_seed(100, keys_over_a_bad_network);
 }
 
 #[test]

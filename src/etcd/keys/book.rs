@@ -2,19 +2,23 @@
 
 use super::Create;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::Hash;
 use std::sync::Arc;
 
-/// Below this many a map is never made smaller.
+/// Below this many the map is never made smaller.
 const SMALL: usize = 64;
+/// An id is the number of the add, and below it so many bits with the number of the slot where its key is: so it takes
+/// no second map to find that.
+const SLOT_BITS: u32 = 24;
 
 /// The watches of one stream. None of their ids is ever used twice.
 #[derive(Default)]
 pub(super) struct Book {
-    /// The id that was given last.
-    last: i64,
-    keys: HashMap<i64, Arc<str>>,
+    /// How often something was added.
+    adds: i64,
     ids: HashMap<Arc<str>, i64>,
+    slots: Vec<Option<Arc<str>>>,
+    /// The slots that are not in use.
+    free: Vec<usize>,
     /// What is yet to be asked for, and from which revision on.
     to_create: BTreeMap<i64, Option<i64>>,
     to_cancel: VecDeque<i64>,
@@ -31,11 +35,16 @@ pub(super) enum Request {
 impl Book {
     pub(super) fn add(&mut self, key: &str, from: Option<i64>) {
         self.remove(key);
-        self.last += 1;
         let key: Arc<str> = key.into();
-        self.keys.insert(self.last, key.clone());
-        self.ids.insert(key, self.last);
-        self.to_create.insert(self.last, from);
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.slots[slot] = Some(key.clone());
+        self.adds += 1;
+        let id = self.adds << SLOT_BITS | slot as i64;
+        self.ids.insert(key, id);
+        self.to_create.insert(id, from);
     }
 
     pub(super) fn remove(&mut self, key: &str) {
@@ -57,16 +66,19 @@ impl Book {
 
     /// The key of a watch that never began.
     pub(super) fn forget(&mut self, id: i64) -> Option<Arc<str>> {
-        let key = self.keys.remove(&id)?;
+        let key = self.key(id)?.clone();
         self.ids.remove(&key);
-        fit(&mut self.keys);
-        fit(&mut self.ids);
+        self.slots[slot(id)] = None;
+        self.free.push(slot(id));
+        if self.ids.capacity() > SMALL.max(self.ids.len() * 4) {
+            self.ids.shrink_to(self.ids.len() * 2);
+        }
         Some(key)
     }
 
     /// The key of a watch, unless it was removed.
     pub(super) fn key(&self, id: i64) -> Option<&Arc<str>> {
-        self.keys.get(&id)
+        self.slots.get(slot(id))?.as_ref().filter(|key| self.ids.get(*key) == Some(&id))
     }
 
     /// What is to be asked next. Those that are no more go first.
@@ -80,7 +92,7 @@ impl Book {
     /// What is to be watched next.
     pub(super) fn create(&self) -> Option<Create> {
         let (&id, &from) = self.to_create.first_key_value()?;
-        Some(Create { id, key: self.keys[&id].clone(), from })
+        Some(Create { id, key: self.key(id)?.clone(), from })
     }
 
     /// Remembers that this was asked.
@@ -100,23 +112,21 @@ impl Book {
     }
 }
 
-/// Gives back what a map has taken for many more than are left.
-fn fit<K: Eq + Hash, V>(map: &mut HashMap<K, V>) {
-    if map.capacity() > SMALL.max(map.len() * 4) {
-        map.shrink_to(map.len() * 2);
-    }
+fn slot(id: i64) -> usize {
+    (id & ((1 << SLOT_BITS) - 1)) as usize
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// What is asked next, with the number of the add.
     fn ask(book: &mut Book) -> Option<String> {
         let request = book.request()?;
         book.asked(&request);
         Some(match request {
-            Request::Create(Create { id, key, from }) => format!("create {id} {key} {from:?}"),
-            Request::Cancel(id) => format!("cancel {id}"),
+            Request::Create(Create { id, key, from }) => format!("create {} {key} {from:?}", id >> SLOT_BITS),
+            Request::Cancel(id) => format!("cancel {}", id >> SLOT_BITS),
         })
     }
 
@@ -132,8 +142,10 @@ mod tests {
         assert_eq!(ask(&mut book).unwrap(), "cancel 2");
         assert_eq!(ask(&mut book).unwrap(), "create 3 b None");
         assert_eq!(ask(&mut book), None);
-        assert_eq!((book.answered(), book.answered(), book.answered()), (Some(2), Some(3), None));
-        assert_eq!((book.key(2), book.key(3)), (None, Some(&"b".into())));
+        let (before, now) = (book.answered().unwrap(), book.answered().unwrap());
+        assert_eq!(slot(before), slot(now), "it has the place of the one before");
+        assert_eq!((book.key(before), book.key(now)), (None, Some(&"b".into())));
+        assert_eq!((book.forget(before), book.answered()), (None, None));
     }
 
     #[test]
@@ -141,15 +153,16 @@ mod tests {
         let mut book = Book::default();
         book.add("a", None);
         ask(&mut book);
-        assert_eq!(book.end(1), Some("a".into()));
-        assert_eq!((book.end(1), book.forget(1)), (None, None));
+        let id = book.answered().unwrap();
+        assert_eq!(book.end(id), Some("a".into()));
+        assert_eq!((book.end(id), book.forget(id)), (None, None));
         book.remove("a");
         assert_eq!(ask(&mut book).unwrap(), "cancel 1");
         assert_eq!(ask(&mut book), None);
     }
 
     #[test]
-    fn many_that_are_gone_leave_nothing() {
+    fn many_that_are_gone_leave_little() {
         let mut book = Book::default();
         for n in 0..10_000 {
             book.add(&n.to_string(), None);
@@ -157,8 +170,11 @@ mod tests {
         for n in 0..9_999 {
             book.remove(&n.to_string());
         }
-        assert!(book.keys.capacity() <= 2 * SMALL && book.ids.capacity() <= 2 * SMALL);
-        assert!(book.to_cancel.is_empty());
+        assert!(book.ids.capacity() <= 2 * SMALL && book.to_cancel.is_empty());
         assert_eq!(ask(&mut book).unwrap(), "create 10000 9999 None");
+        for n in 0..9_999 {
+            book.add(&n.to_string(), None);
+        }
+        assert_eq!(book.slots.len(), 10_000);
     }
 }
