@@ -10,6 +10,7 @@
 use crate::key;
 use crate::store::*;
 use crate::{Error, ErrorKind};
+use bytes::Bytes;
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -269,7 +270,7 @@ impl Store for Commit {
         self.0.store.grant(lease, ttl, by)
     }
 
-    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Vec<u8>>> {
+    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Bytes>> {
         self.0.store.lease_keys(lease, by)
     }
 

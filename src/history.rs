@@ -12,6 +12,7 @@
 
 use crate::store::*;
 use crate::{Error, ErrorKind};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
@@ -178,7 +179,7 @@ impl Store for History {
         self.0.store.grant(lease, ttl, by)
     }
 
-    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Vec<u8>>> {
+    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Bytes>> {
         self.0.store.lease_keys(lease, by)
     }
 

@@ -4,6 +4,7 @@
 //! folder. Its one implementation, over the network, is in `etcd/`.
 
 use crate::{Error, Loss};
+use bytes::Bytes;
 use std::fmt::Debug;
 use std::future::Future;
 use std::pin::Pin;
@@ -51,7 +52,7 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// Makes the lease `lease`, a random id of ours.
     fn grant(&self, lease: i64, ttl: Duration, by: Instant) -> Pending<'_, Grant>;
     /// The keys attached to a lease.
-    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Vec<u8>>>;
+    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Bytes>>;
     /// Ends a lease, with all keys on it.
     fn revoke(&self, lease: i64, by: Instant) -> Pending<'_, ()>;
     /// Prepares to keep a lease alive.

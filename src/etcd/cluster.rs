@@ -4,13 +4,15 @@ use super::classify::{Failure, Verdict, classify};
 use super::convert;
 use super::endpoint::{Endpoint, Pace, Stubs};
 use super::keys::{Create, KeyStream, WatchedKeys};
+use super::proto;
 use super::rpc::{self, Method};
 use super::stream::{Beats, RunningWatch};
 use super::tls::{self, Access};
 use super::version;
 use crate::store::*;
 use crate::{Error, ErrorKind, Result};
-use etcd_client::{LeaseGrantOptions, LeaseTimeToLiveOptions};
+use bytes::Bytes;
+use etcd_client::LeaseGrantOptions;
 use prost::Message;
 use std::future::Future;
 use std::sync::Arc;
@@ -322,17 +324,12 @@ impl Store for Cluster {
         })
     }
 
-    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Vec<u8>>> {
+    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Bytes>> {
+        let request = proto::LeaseTimeToLiveRequest { id: lease, keys: true };
         Box::pin(async move {
-            let read = |_, stubs: Arc<Stubs>| async move {
-                let options = LeaseTimeToLiveOptions::new().with_keys();
-                stubs.lease.clone().time_to_live(lease, Some(options)).await.map_err(classify)
-            };
-            let reply = self.call(Kind::Look, by, read).await?.value;
-            match reply.ttl() {
-                ..=-1 => Err(Fault::LeaseGone),
-                _ => Ok(reply.keys().to_vec()),
-            }
+            let answer = self.ask(Kind::Look, Method::LeaseTimeToLive, &request, by).await?;
+            let proto::LeaseTimeToLiveResponse { ttl, keys } = answer.value;
+            if ttl < 0 { Err(Fault::LeaseGone) } else { Ok(keys) }
         })
     }
 

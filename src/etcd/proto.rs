@@ -1,6 +1,7 @@
-//! The messages of etcd's KV service, and that which authenticates: the fields that are used here, with their numbers
+//! The messages of etcd's KV service, that which lists the keys of a lease, and that which authenticates: the fields that are used here, with their numbers
 //! from etcd's rpc.proto and kv.proto. Others are skipped when they are read.
 
+use bytes::Bytes;
 use prost::{Enumeration, Message, Oneof};
 
 #[derive(Clone, PartialEq, Message)]
@@ -170,6 +171,23 @@ pub(super) struct TxnResponse {
     pub(super) succeeded: bool,
     #[prost(message, repeated, tag = "3")]
     pub(super) responses: Vec<ResponseOp>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct LeaseTimeToLiveRequest {
+    #[prost(int64, tag = "1")]
+    pub(super) id: i64,
+    #[prost(bool, tag = "2")]
+    pub(super) keys: bool,
+}
+
+/// Of a client that holds very many locks there are as many keys: they stay where they arrived.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct LeaseTimeToLiveResponse {
+    #[prost(int64, tag = "3")]
+    pub(super) ttl: i64,
+    #[prost(bytes = "bytes", repeated, tag = "5")]
+    pub(super) keys: Vec<Bytes>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -24,17 +24,20 @@ pub(super) enum Method {
     Range,
     Txn,
     DeleteRange,
+    LeaseTimeToLive,
     Authenticate,
 }
 
 impl Method {
-    const ALL: [Method; 4] = [Method::Range, Method::Txn, Method::DeleteRange, Method::Authenticate];
+    const ALL: [Method; 5] =
+        [Method::Range, Method::Txn, Method::DeleteRange, Method::LeaseTimeToLive, Method::Authenticate];
 
     fn path(self) -> PathAndQuery {
         PathAndQuery::from_static(match self {
             Method::Range => "/etcdserverpb.KV/Range",
             Method::Txn => "/etcdserverpb.KV/Txn",
             Method::DeleteRange => "/etcdserverpb.KV/DeleteRange",
+            Method::LeaseTimeToLive => "/etcdserverpb.Lease/LeaseTimeToLive",
             Method::Authenticate => "/etcdserverpb.Auth/Authenticate",
         })
     }

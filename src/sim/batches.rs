@@ -5,6 +5,7 @@ use super::scenes::calm;
 use crate::commit::Commit;
 use crate::store::*;
 use crate::{Error, ErrorKind};
+use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -71,7 +72,7 @@ impl Store for Waiting {
         self.model.grant(lease, ttl, by)
     }
 
-    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Vec<u8>>> {
+    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Bytes>> {
         self.model.lease_keys(lease, by)
     }
 

@@ -1,6 +1,7 @@
 //! What etcd does with what reaches it: keys with revisions, leases, transactions, watches. One member, no disk.
 
 use crate::store::{Compare, Event, Fault, KeyRange, KeyValue, Op, Range, RangeReply, Txn, TxnReply};
+use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -68,9 +69,9 @@ impl Etcd {
         }
     }
 
-    pub(super) fn lease_keys(&self, id: i64) -> Result<Vec<Vec<u8>>, Fault> {
+    pub(super) fn lease_keys(&self, id: i64) -> Result<Vec<Bytes>, Fault> {
         self.leases.get(&id).ok_or(Fault::LeaseGone)?;
-        Ok(self.keys.iter().filter(|(_, (_, lease))| *lease == id).map(|(key, _)| key.clone()).collect())
+        Ok(self.keys.iter().filter(|(_, (_, lease))| *lease == id).map(|(key, _)| key.clone().into()).collect())
     }
 
     pub(super) fn leases(&self) -> Vec<i64> {

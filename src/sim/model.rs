@@ -5,6 +5,7 @@ use super::keys::ModelKeys;
 use super::weather::Weather;
 use crate::store::*;
 use crate::{Error, ErrorKind};
+use bytes::Bytes;
 use std::fmt;
 use std::future::ready;
 use std::sync::{Arc, Mutex};
@@ -75,7 +76,7 @@ impl Store for Model {
         self.answer(|etcd| Ok(Grant { ttl: etcd.grant(lease, ttl), doubted: false }))
     }
 
-    fn lease_keys(&self, lease: i64, _by: Instant) -> Pending<'_, Vec<Vec<u8>>> {
+    fn lease_keys(&self, lease: i64, _by: Instant) -> Pending<'_, Vec<Bytes>> {
         self.answer(|etcd| etcd.lease_keys(lease))
     }
 

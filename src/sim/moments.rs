@@ -6,6 +6,7 @@ use super::scenes::calm;
 use crate::lock::Lock;
 use crate::store::*;
 use crate::{Error, ErrorKind};
+use bytes::Bytes;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -102,7 +103,7 @@ impl Store for Arranged {
         self.model.grant(lease, ttl, by)
     }
 
-    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Vec<u8>>> {
+    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Bytes>> {
         self.model.lease_keys(lease, by)
     }
 

@@ -4,6 +4,7 @@ use super::keys::LossyKeys;
 use super::weather::Weather;
 use crate::store::*;
 use crate::{Error, ErrorKind};
+use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -163,7 +164,7 @@ impl Store for Arc<Connection> {
         })
     }
 
-    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Vec<u8>>> {
+    fn lease_keys(&self, lease: i64, by: Instant) -> Pending<'_, Vec<Bytes>> {
         let request = move |store: Arc<dyn Store>| async move { store.lease_keys(lease, soon()).await };
         Box::pin(async move { Ok(self.call(true, by, request).await?.0) })
     }
