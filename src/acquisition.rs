@@ -4,6 +4,7 @@
 //! another leaves. Between the two there is none: a client may hold very many locks.
 
 mod life;
+mod way;
 
 use crate::bell::Bell;
 use crate::context::Context;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use life::Abandoned;
-pub(crate) use life::Ask;
+pub(crate) use way::Ask;
 
 /// So many changes wait for a slow reader. More are merged: the oldest goes.
 const UNREAD: usize = 64;

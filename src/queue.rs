@@ -4,18 +4,20 @@
 //! which there was ever a doubt, so a delete that comes late hurts nobody (see `holds.rs`). How a lost answer to an enter
 //! is dealt with: see `epoch.rs`.
 
+mod turn;
+
 use crate::context::Context;
 use crate::info::Info;
 use crate::key;
-use crate::lease::{Lease, deleted};
+use crate::lease::Lease;
 use crate::line::Sent;
 use crate::pauses::Pauses;
-use crate::store::{Compare, Deleted, Fault, KeyRange, KeyValue, Op, Range, RangeReply, Txn, TxnReply};
-use crate::view::{Rank, View};
+use crate::store::{Compare, Deleted, Fault, KeyRange, Op, Range, RangeReply, Txn, TxnReply};
+use crate::view::View;
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 /// The pause before something that somebody waits for is tried again.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -232,58 +234,6 @@ impl Queue {
         settled.await.inspect_err(|_| self.forget(lease.clone(), key.into(), Some(epoch)))
     }
 
-    /// Waits until a place is the first: then it holds the lock. May be dropped at any time.
-    pub(crate) async fn turn(&self, place: &Place) -> Result<(), Lapse> {
-        let (view, key) = (self.view(), self.key(place));
-        let attention = view.attend(&key);
-        loop {
-            let looked = match view.rank(&key, place.created) {
-                Rank::First => self.prove(place, &key).await?,
-                Rank::Gone => self.check_gone(place, &key).await?,
-                Rank::Failed(error) => return Err(Lapse::Failed(error)),
-                Rank::NotSeenYet | Rank::Behind => Looked::AsBefore,
-            };
-            match looked {
-                Looked::First => return Ok(()),
-                Looked::AsBefore => tokio::select! { biased;
-                    error = place.lease.wait_ended() => return Err(Lapse::Gone(error)),
-                    () = attention.news() => (),
-                },
-                Looked::Differently => sleep(PAUSE).await,
-            }
-        }
-    }
-
-    /// The proof that a place is the first: a read at a revision at which it was there, and the oldest. No older key
-    /// can appear later, so any member may answer, and no lost event of a watch can mislead.
-    async fn prove(&self, place: &Place, key: &str) -> Result<Looked, Lapse> {
-        let oldest = Range::oldest(&*self.prefix);
-        for read in [oldest.clone().serializable(), oldest] {
-            let first = match self.context.store.range(read, self.context.by()).await {
-                Ok(reply) => reply.revision >= place.created && is_first(&reply, key, place.created),
-                Err(Fault::Refused(error)) => return Err(Lapse::Failed(error)),
-                Err(_) => false,
-            };
-            if let Some(error) = place.lease.ended() {
-                return Err(Lapse::Gone(error));
-            }
-            if first {
-                return Ok(Looked::First);
-            }
-        }
-        Ok(Looked::Differently)
-    }
-
-    /// The view does not show the place any more: is that so?
-    async fn check_gone(&self, place: &Place, key: &str) -> Result<Looked, Lapse> {
-        match self.context.store.range(Range::key(key), self.context.by()).await {
-            Ok(reply) if reply.kvs.first().is_some_and(|kv| kv.created == place.created) => Ok(Looked::Differently),
-            Ok(_) => Err(Lapse::Gone(deleted(key))),
-            Err(Fault::Refused(error)) => Err(Lapse::Failed(error)),
-            Err(_) => Ok(Looked::Differently),
-        }
-    }
-
     /// Takes a place out of the queue and waits for etcd's confirmation. Must be awaited to its end.
     ///
     /// `Unavailable` says that there is none yet: it is then tried behind.
@@ -382,19 +332,6 @@ impl<'a> Number<'a> {
             self.lease.holds.give_back(self.number);
         }
     }
-}
-
-/// What a closer look at a place showed.
-enum Looked {
-    First,
-    AsBefore,
-    /// Not what the view shows: one of the two is behind.
-    Differently,
-}
-
-fn is_first(oldest: &RangeReply, key: &str, created: i64) -> bool {
-    let is_ours = |kv: &KeyValue| kv.key == key.as_bytes() && kv.created == created;
-    oldest.kvs.first().is_some_and(is_ours)
 }
 
 fn lease_gone(lease: &Lease) -> Error {

@@ -210,24 +210,31 @@ pub(crate) struct TxnReply {
 #[derive(Clone, Debug)]
 pub(crate) struct Range {
     pub(crate) keys: KeyRange,
-    /// At most so many, the oldest first; 0: all.
+    /// At most so many; 0: all.
     pub(crate) limit: i64,
+    /// Only those that were created before this revision, and the youngest first; 0: all, and the oldest first.
+    pub(crate) before: i64,
     /// Answered by whatever member is asked from what it has, without asking the others: may be old.
     pub(crate) serializable: bool,
 }
 
 impl Range {
     pub(crate) fn key(key: impl Into<String>) -> Self {
-        Range { keys: KeyRange::Key(key.into()), limit: 0, serializable: false }
+        Range { keys: KeyRange::Key(key.into()), limit: 0, before: 0, serializable: false }
     }
 
     pub(crate) fn all(prefix: impl Into<String>) -> Self {
-        Range { keys: KeyRange::Prefix(prefix.into()), limit: 0, serializable: false }
+        Range { keys: KeyRange::Prefix(prefix.into()), limit: 0, before: 0, serializable: false }
     }
 
     /// The one with the lowest create revision.
     pub(crate) fn oldest(prefix: impl Into<String>) -> Self {
         Range { limit: 1, ..Range::all(prefix) }
+    }
+
+    /// Of those with a lower create revision than `created` the one with the highest.
+    pub(crate) fn youngest_before(prefix: impl Into<String>, created: i64) -> Self {
+        Range { before: created, ..Range::oldest(prefix) }
     }
 
     pub(crate) fn serializable(self) -> Self {

@@ -37,11 +37,12 @@ pub(super) fn delete(key: String) -> proto::DeleteRangeRequest {
     proto::DeleteRangeRequest { key: key.into() }
 }
 
-/// Those of a prefix in the order of their creation.
+/// Those of a prefix in the order of their creation, or against it.
 pub(super) fn range(range: Range) -> proto::RangeRequest {
     use proto::{SortOrder, SortTarget};
     let (order, target) = match range.keys {
         KeyRange::Key(_) => (SortOrder::None, SortTarget::Key),
+        KeyRange::Prefix(_) if range.before > 0 => (SortOrder::Descend, SortTarget::Create),
         KeyRange::Prefix(_) => (SortOrder::Ascend, SortTarget::Create),
     };
     let (key, range_end) = bounds(range.keys);
@@ -52,6 +53,8 @@ pub(super) fn range(range: Range) -> proto::RangeRequest {
         sort_order: order as i32,
         sort_target: target as i32,
         serializable: range.serializable,
+        // None before the first revision: 0 would be all.
+        max_create_revision: if range.before > 0 { (range.before - 1).max(1) } else { 0 },
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) struct RangeRequest {
     pub(super) sort_target: i32,
     #[prost(bool, tag = "7")]
     pub(super) serializable: bool,
+    #[prost(int64, tag = "13")]
+    pub(super) max_create_revision: i64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
@@ -43,6 +45,7 @@ pub(super) struct RangeRequest {
 pub(super) enum SortOrder {
     None = 0,
     Ascend = 1,
+    Descend = 2,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]

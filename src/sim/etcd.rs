@@ -172,6 +172,10 @@ impl Etcd {
         kvs.retain(|kv| range.keys.contains(&kv.key));
         kvs.sort_by_key(|kv| kv.created);
         let count = kvs.len() as i64;
+        if range.before > 0 {
+            kvs.retain(|kv| kv.created < range.before.max(2));
+            kvs.sort_by_key(|kv| std::cmp::Reverse(kv.created));
+        }
         if range.limit > 0 {
             kvs.truncate(range.limit as usize);
         }

@@ -133,8 +133,12 @@ impl Caller {
     }
 
     fn range(&self) -> Range {
-        match self.weather.number(0..3) {
+        match self.weather.number(0..4) {
             0 => Range::key(self.key()),
+            3 => {
+                let created = (self.revision - self.weather.number(0..8) as i64).max(1);
+                Range::youngest_before(self.weather.pick(&RANGES).unwrap(), created)
+            }
             1 => Range::oldest(self.weather.pick(&RANGES).unwrap()),
             _ => Range::all(self.weather.pick(&RANGES).unwrap()),
         }
