@@ -29,10 +29,12 @@
 #![allow(missing_docs)]
 
 pub mod client;
+mod effects;
 pub mod etcd;
 pub mod properties;
 pub mod protocol;
 pub mod rules;
+mod sameness;
 pub mod world;
 
 pub use protocol::{Bounds, Protocol};
