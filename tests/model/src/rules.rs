@@ -25,7 +25,7 @@ pub struct Rules {
     pub spent_by_fused: bool,
     /// A key whose enter was in doubt is not used again before its epoch is acknowledged.
     pub spent_until_fence: bool,
-    /// Nor ever after. (One could do without: what is fenced off cannot come later.)
+    /// Nor ever after. (This one could be broken: what is fenced off cannot come later. But so the rule is simpler.)
     pub spent_by_enter: bool,
     /// Who gives up takes its key out.
     pub leave_on_give_up: bool,
