@@ -138,17 +138,24 @@ fn the_bounds_are_wide_enough_for_trouble() {
 }
 
 #[test]
-#[ignore = "some ten million states: a part of `make torture`"]
-fn more_of_everything() {
+#[ignore = "some six million states: run it with --ignored"]
+fn more_clients_and_lines() {
     explore("three clients", Bounds { losses: 2, give_ups: 1, ..bounds([once(), once(), once()]) });
     explore("two lines", Bounds { losses: 1, give_ups: 1, ..bounds([line(), line()]) });
     explore("a line that is joined again, and another", Bounds { losses: 1, ..bounds([line_again(), once()]) });
     explore("a line, and two others", Bounds { losses: 1, ..bounds([line(), once(), once()]) });
-    explore("two locks, and another client", Bounds { losses: 1, give_ups: 1, ..bounds([two_names(), once()]) });
-    explore("a line and another lock", Bounds { losses: 2, refusals: 1, give_ups: 1, ..bounds([two_names()]) });
-    explore("a line and a try", Bounds { losses: 2, give_ups: 1, ..bounds([line_and_try()]) });
-    let all = Bounds { losses: 1, give_ups: 1, lease_ends: 1, robberies: 1, ..bounds([line(), once()]) };
-    explore("all at once", all);
+}
+
+#[test]
+#[ignore = "some millions of states: run it with --ignored"]
+fn more_goes_wrong_at_once() {
+    let at_once = Bounds { losses: 1, give_ups: 1, lease_ends: 1, robberies: 1, ..Bounds::default() };
+    explore("a line", Bounds { clients: vec![line()], ..at_once });
+    explore("a line and a try", Bounds { losses: 2, ..bounds([line_and_try()]) });
+    explore("a line, and another client", Bounds { losses: 1, lease_ends: 1, ..bounds([line(), once()]) });
+    explore("a line and another lock", Bounds { losses: 2, ..bounds([two_names()]) });
+    let two_locks = vec![vec![Wait(A)], vec![Wait(B)]];
+    explore("two locks, and another client", Bounds { losses: 1, give_ups: 1, ..bounds([two_locks, once()]) });
 }
 
 fn lossy() -> Bounds {
