@@ -1,14 +1,15 @@
 //! One client: its lease, its acquisitions, and what it still has to do behind them.
 
 use crate::Rules;
-use crate::etcd::{Key, LeaseId, Place, Reply, Request, Revision};
+use crate::etcd::{Key, LeaseId, Name, Place, Reply, Request, Revision};
 
 /// What an acquisition asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ask {
-    Wait,
-    /// Only if the lock is free.
-    Try,
+    /// One's turn: behind those of the same client in its line, behind others in etcd's queue.
+    Wait(Name),
+    /// Only if the lock is free. It stands in no line.
+    Try(Name),
 }
 
 /// A request and what has become of it.
@@ -19,16 +20,27 @@ pub struct Call {
     pub reply: Option<Reply>,
 }
 
+/// A place in etcd's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Own {
+    pub key: Key,
+    pub created: Revision,
+    /// Whether the key may be used again once it is deleted: nothing that was asked about it is without an answer.
+    pub reusable: bool,
+}
+
 /// Where an acquisition stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// About to enter; with a key, once more.
+    /// About to enter, or behind others in its client's line; with a key, once more.
     Ready {
         key: Option<Key>,
     },
+    /// `leaving`: the place of the one before in the line, left with the same request.
     Entering {
         key: Key,
         epoch: Revision,
+        leaving: Option<Own>,
         call: Call,
     },
     /// No answer came. `looked`: what was read of the key too early, by who breaks that rule.
@@ -37,14 +49,8 @@ pub enum Phase {
         epoch: Revision,
         looked: Option<Option<Place>>,
     },
-    Waiting {
-        key: Key,
-        created: Revision,
-    },
-    Holding {
-        key: Key,
-        created: Revision,
-    },
+    Waiting(Own),
+    Holding(Own),
     /// Nothing more is asked for.
     Done,
 }
@@ -62,15 +68,20 @@ pub struct Chore {
     pub key: Key,
     /// The epoch of an enter of it that is in doubt.
     pub in_doubt: Option<Revision>,
+    pub reusable: bool,
     pub call: Option<Call>,
 }
 
 /// A lease that lasts by the client's own clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
     pub id: LeaseId,
     /// The highest revision of the epoch key that is known; 0: not yet written.
     pub epoch: Revision,
+    /// The highest revision at which a key was known to be deleted that may be used again; 0: not above the epoch.
+    pub freed: Revision,
+    /// Keys that may be used again.
+    pub free: Vec<Key>,
     /// How many keys there were on it.
     places: u8,
 }
@@ -82,34 +93,38 @@ pub struct Client {
     pub lease: Option<Lease>,
     pub epoch_write: Option<Call>,
     pub tasks: Vec<Task>,
+    /// The tasks that stand in line, those of one name first come first served. Only the first has a place in etcd.
+    pub line: Vec<usize>,
     pub chores: Vec<Chore>,
 }
 
 impl Client {
     pub fn new(tasks: &[Vec<Ask>]) -> Self {
         let tasks = tasks.iter().map(|asks| Task { asks: asks.clone(), phase: Phase::Ready { key: None } }).collect();
-        Client { crashed: false, leases: 0, lease: None, epoch_write: None, tasks, chores: Vec::new() }
+        let (line, chores) = (Vec::new(), Vec::new());
+        Client { crashed: false, leases: 0, lease: None, epoch_write: None, tasks, line, chores }
     }
 
     pub fn take_lease(&mut self, client: u8) -> LeaseId {
         self.leases += 1;
         let id = LeaseId { client, n: self.leases };
-        self.lease = Some(Lease { id, epoch: 0, places: 0 });
+        self.lease = Some(Lease { id, epoch: 0, freed: 0, free: Vec::new(), places: 0 });
         id
     }
 
     pub fn adopt(&mut self, epoch: Revision) {
         let lease = self.lease.as_mut().expect("it answered about the lease");
         lease.epoch = lease.epoch.max(epoch);
+        lease.freed = if lease.freed > lease.epoch { lease.freed } else { 0 };
     }
 
     /// Whether no enter that carries `epoch` can succeed any more, as far as the client knows.
     pub fn fenced(&self, epoch: Revision, rules: &Rules) -> bool {
-        !rules.epoch || self.lease.is_some_and(|lease| lease.epoch > epoch)
+        !rules.epoch || self.lease.as_ref().is_some_and(|lease| lease.epoch > epoch)
     }
 
     /// Whether somebody waits for a later epoch.
-    pub fn wants_epoch(&self, rules: &Rules) -> bool {
+    fn wants_epoch(&self, rules: &Rules) -> bool {
         let in_doubt = self.tasks.iter().filter_map(|task| match task.phase {
             Phase::InDoubt { epoch, .. } => Some(epoch),
             _ => None,
@@ -121,10 +136,10 @@ impl Client {
     /// Sends what nobody has to wait for. (Whether it is sent or done late makes no difference.)
     pub fn send_what_is_due(&mut self, rules: &Rules) {
         if self.epoch_write.is_none() && self.wants_epoch(rules) {
-            let lease = self.lease.expect("it wants an epoch").id;
+            let lease = self.lease.as_ref().expect("it wants an epoch").id;
             self.epoch_write = Some(Call { request: Request::WriteEpoch { lease }, reply: None });
         }
-        let known = self.lease.map_or(0, |lease| lease.epoch);
+        let known = self.lease.as_ref().map_or(0, |lease| lease.epoch);
         for chore in self.chores.iter_mut().filter(|chore| chore.call.is_none()) {
             let may_come_later = rules.epoch && chore.in_doubt.is_some_and(|epoch| known <= epoch);
             if !(may_come_later && rules.delete_after_fence) {
@@ -134,25 +149,70 @@ impl Client {
         self.chores.sort();
     }
 
-    /// The enter that a task sends now.
-    pub fn enter(&mut self, task: usize, rules: &Rules) {
-        let Phase::Ready { key } = self.tasks[task].phase else { unreachable!() };
-        let key = key.unwrap_or_else(|| self.next_key(task, rules));
-        let epoch = self.lease.expect("ready").epoch;
-        let alone = self.tasks[task].asks[0] == Ask::Try;
-        let request = Request::Enter { key, epoch, alone };
-        self.tasks[task].phase = Phase::Entering { key, epoch, call: Call { request, reply: None } };
+    pub fn in_line(&self, task: usize) -> bool {
+        self.line.contains(&task)
     }
 
-    fn next_key(&mut self, task: usize, rules: &Rules) -> Key {
+    pub fn front(&self, name: Name) -> Option<usize> {
+        self.line.iter().copied().find(|task| self.tasks[*task].name() == name)
+    }
+
+    pub fn stand_in_line(&mut self, task: usize) {
+        self.line.push(task);
+        self.line.sort_by_key(|task| self.tasks[*task].name());
+    }
+
+    /// The enter that a task sends now, together with the leave of the one before.
+    pub fn enter(&mut self, task: usize, leaving: Option<Own>) {
+        let Phase::Ready { key } = self.tasks[task].phase else { unreachable!("it has a place") };
+        let ask = self.tasks[task].asks[0];
+        let key = key.unwrap_or_else(|| self.next_key(ask.name()));
+        let epoch = self.lease.as_ref().expect("ready").epoch;
+        let request = match leaving {
+            Some(Own { key: leave, .. }) => Request::Fused { leave, key, epoch },
+            None => Request::Enter { key, epoch, alone: matches!(ask, Ask::Try(_)) },
+        };
+        self.tasks[task].phase = Phase::Entering { key, epoch, leaving, call: Call { request, reply: None } };
+    }
+
+    /// A key of a former use that nothing is in doubt of, else one that was never used.
+    fn next_key(&mut self, name: Name) -> Key {
         let lease = self.lease.as_mut().expect("ready");
+        if let Some(free) = lease.free.iter().position(|key| key.name == name) {
+            return lease.free.remove(free);
+        }
         lease.places += 1;
-        Key { lease: lease.id, n: if rules.fresh_keys { lease.places } else { 100 + task as u8 } }
+        Key { name, lease: lease.id, n: lease.places }
+    }
+
+    /// A key is deleted, as of this revision.
+    pub fn deleted(&mut self, key: Key, reusable: bool, revision: Revision) {
+        let Some(lease) = self.lease.as_mut().filter(|_| reusable) else { return };
+        lease.freed = if revision > lease.epoch { lease.freed.max(revision) } else { lease.freed };
+        lease.free.push(key);
+        lease.free.sort();
     }
 
     /// Has a key deleted behind.
-    pub fn leave(&mut self, key: Key, in_doubt: Option<Revision>) {
-        self.chores.push(Chore { key, in_doubt, call: None });
+    pub fn leave(&mut self, key: Key, reusable: bool, in_doubt: Option<Revision>) {
+        self.chores.push(Chore { key, in_doubt, reusable, call: None });
+    }
+
+    /// An acquisition ends. If it had a place, that is left; if somebody is behind in the line, together with his enter.
+    pub fn end(&mut self, task: usize, place: Option<Own>, rules: &Rules) {
+        let name = self.tasks[task].name();
+        let in_line = self.in_line(task);
+        self.line.retain(|other| *other != task);
+        self.tasks[task].next();
+        let Some(own) = place else { return };
+        match self.front(name) {
+            Some(next) if in_line => self.enter(next, Some(own)),
+            _ if rules.free_when_deleted => self.leave(own.key, own.reusable, None),
+            _ => {
+                self.leave(own.key, false, None);
+                self.deleted(own.key, own.reusable, 0);
+            }
+        }
     }
 
     /// The client's own clock says that its lease may end: nothing on it counts any more. Gives the requests that are
@@ -161,10 +221,13 @@ impl Client {
         self.lease = None;
         let mut calls: Vec<_> = self.chores.drain(..).filter_map(|chore| chore.call).collect();
         calls.extend(self.epoch_write.take());
-        for task in &mut self.tasks {
+        for (number, task) in self.tasks.iter_mut().enumerate() {
             match task.phase {
                 Phase::Entering { call, .. } => calls.push(call),
-                Phase::Holding { .. } => task.next(),
+                Phase::Holding(_) => {
+                    self.line.retain(|other| *other != number);
+                    task.next();
+                }
                 _ => (),
             }
             if task.phase != Phase::Done {
@@ -177,6 +240,7 @@ impl Client {
     pub fn crash(&mut self) -> Vec<Request> {
         let under_way = self.end_lease();
         self.crashed = true;
+        self.line.clear();
         self.tasks.iter_mut().for_each(|task| *task = Task { asks: Vec::new(), phase: Phase::Done });
         under_way
     }
@@ -187,5 +251,17 @@ impl Task {
     pub fn next(&mut self) {
         self.asks.remove(0);
         self.phase = if self.asks.is_empty() { Phase::Done } else { Phase::Ready { key: None } };
+    }
+
+    pub fn name(&self) -> Name {
+        self.asks[0].name()
+    }
+}
+
+impl Ask {
+    pub fn name(self) -> Name {
+        match self {
+            Ask::Wait(name) | Ask::Try(name) => name,
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! A state of it all: the clients, etcd, and what is still under way.
 
-use crate::client::{Call, Client, Phase};
-use crate::etcd::{Etcd, LeaseId, Place, Request, Revision};
+use crate::Rules;
+use crate::client::{Call, Client, Own, Phase};
+use crate::etcd::{Etcd, Key, LeaseId, Name, Place, Request, Revision};
 use crate::protocol::Bounds;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -10,14 +11,18 @@ pub struct World {
     pub clients: Vec<Client>,
     /// Requests that their senders have given up, and that may yet be done.
     pub late: Vec<Request>,
-    /// The highest token so far, and whether one was not higher than all before.
-    pub token: Revision,
+    /// The highest token of each lock so far, and whether one was not higher than all before.
+    pub tokens: [Revision; 2],
     pub token_fell: bool,
+    /// The keys that somebody deleted by hand: whose they were cannot know it at once.
+    pub robbed: Vec<(Key, Revision)>,
     /// How much may still go wrong.
     pub losses: u8,
+    pub refusals: u8,
     pub give_ups: u8,
     pub lease_ends: u8,
     pub crashes: u8,
+    pub robberies: u8,
 }
 
 /// A task of a client.
@@ -37,12 +42,15 @@ impl World {
             etcd: Etcd::default(),
             clients: bounds.clients.iter().map(|tasks| Client::new(tasks)).collect(),
             late: Vec::new(),
-            token: 0,
+            tokens: [0; 2],
             token_fell: false,
+            robbed: Vec::new(),
             losses: bounds.losses,
+            refusals: bounds.refusals,
             give_ups: bounds.give_ups,
             lease_ends: bounds.lease_ends,
             crashes: bounds.crashes,
+            robberies: bounds.robberies,
         }
     }
 
@@ -53,46 +61,49 @@ impl World {
 
     /// The lease on which the client still relies.
     pub fn own_lease(&self, client: usize) -> Option<LeaseId> {
-        self.clients[client].lease.map(|lease| lease.id)
+        self.clients[client].lease.as_ref().map(|lease| lease.id)
     }
 
-    /// No read that can still come is of an earlier revision.
-    pub fn earliest_read(&self) -> Revision {
-        let reads = self.clients.iter().flat_map(|client| &client.tasks).filter_map(|task| match task.phase {
-            Phase::Entering { epoch, .. } | Phase::InDoubt { epoch, .. } => Some(epoch),
-            Phase::Waiting { created, .. } => Some(created),
+    /// The phases of all tasks.
+    pub fn phases(&self) -> impl Iterator<Item = Phase> {
+        self.clients.iter().flat_map(|client| &client.tasks).map(|task| task.phase)
+    }
+
+    /// Those who believe to hold a lock.
+    pub fn holders(&self) -> impl Iterator<Item = Own> {
+        self.phases().filter_map(|phase| match phase {
+            Phase::Holding(own) => Some(own),
             _ => None,
-        });
-        reads.min().unwrap_or(self.etcd.revision)
+        })
     }
 
     /// An enter has led to a place.
-    pub fn entered(&mut self, (client, task): Who, request: Request, place: Place) {
-        let phase = Phase::Waiting { key: request.key(), created: place.created };
-        self.clients[client].tasks[task].phase = phase;
-        if place.first {
+    pub fn entered(&mut self, (client, task): Who, own: Own, first: bool) {
+        self.clients[client].tasks[task].phase = Phase::Waiting(own);
+        if first {
             self.hold((client, task));
         }
     }
 
     /// The doubt is over.
-    pub fn settle(&mut self, (client, task): Who) {
-        let Phase::InDoubt { key, looked: Some(looked), .. } = self.clients[client].tasks[task].phase else { return };
-        self.clients[client].tasks[task].phase = match looked {
-            Some(Place { created, .. }) => Phase::Waiting { key, created },
-            None => Phase::Ready { key: Some(key) },
-        };
-        if looked.is_some_and(|place| place.first) {
-            self.hold((client, task));
+    pub fn settle(&mut self, who: Who, rules: &Rules) {
+        let phase = &mut self.clients[who.0].tasks[who.1].phase;
+        let Phase::InDoubt { key, looked: Some(looked), .. } = *phase else { return };
+        let reusable = !rules.spent_by_enter;
+        match looked {
+            Some(Place { created, first }) => self.entered(who, Own { key, created, reusable }, first),
+            None => *phase = Phase::Ready { key: Some(key).filter(|_| reusable) },
         }
     }
 
     pub fn hold(&mut self, (client, task): Who) {
         let phase = &mut self.clients[client].tasks[task].phase;
-        if let Phase::Waiting { key, created } = *phase {
-            *phase = Phase::Holding { key, created };
-            self.token_fell |= created <= self.token;
-            self.token = self.token.max(created);
+        let Phase::Waiting(own) = *phase else { return };
+        *phase = Phase::Holding(own);
+        if !self.robbed.contains(&(own.key, own.created)) {
+            let token = &mut self.tokens[(own.key.name != Name::A) as usize];
+            self.token_fell |= own.created <= *token;
+            *token = own.created.max(*token);
         }
     }
 

@@ -1,0 +1,193 @@
+//! What comes of what happens.
+
+use crate::client::{Ask, Own, Phase};
+use crate::etcd::{LeaseId, Place, Reply, Revision};
+use crate::protocol::{Action, Protocol};
+use crate::world::{Caller, Who, World};
+
+impl Protocol {
+    pub(crate) fn act(&self, world: &mut World, action: Action) {
+        match action {
+            Action::StandInLine((client, task)) => world.clients[client].stand_in_line(task),
+            Action::SendEnter((client, task)) => {
+                let client = &mut world.clients[client];
+                if matches!(client.tasks[task].asks[0], Ask::Wait(_)) && !client.in_line(task) {
+                    client.stand_in_line(task);
+                }
+                client.enter(task, None);
+            }
+            Action::Apply(batch) => {
+                let call = |caller: &Caller| world.call(*caller).expect("of those who called").request;
+                let requests: Vec<_> = batch.iter().map(call).collect();
+                let replies = world.etcd.apply(&requests, &self.rules);
+                for (caller, reply) in batch.into_iter().zip(replies) {
+                    world.call_mut(caller).expect("still").reply = Some(reply);
+                }
+            }
+            Action::Refuse(caller) => {
+                world.refusals -= 1;
+                world.call_mut(caller).expect("of those who called").reply = Some(Reply::Refused);
+            }
+            Action::Receive(caller) => self.receive(world, caller),
+            Action::Lose(batch) => {
+                world.losses -= 1;
+                // From the last to the first: chores that are lost may be removed.
+                batch.into_iter().rev().for_each(|caller| self.lose(world, caller));
+            }
+            Action::ApplyLate(index) => {
+                let request = world.late.remove(index);
+                world.etcd.apply(&[request], &self.rules);
+            }
+            Action::Look(who, revision) => self.look(world, who, revision),
+            Action::Settle(who) => world.settle(who, &self.rules),
+            Action::Prove(who, _) => world.hold(who),
+            Action::Miss(who) => self.miss(world, who),
+            Action::Release((client, task)) => {
+                let client = &mut world.clients[client];
+                if let Phase::Holding(own) = client.tasks[task].phase {
+                    client.end(task, Some(own), &self.rules);
+                }
+            }
+            Action::GiveUp(who) => self.give_up(world, who),
+            Action::Grant(client) => world.grant(client),
+            Action::EndLease(client) => {
+                world.lease_ends = world.lease_ends.saturating_sub(1);
+                let under_way = world.clients[client].end_lease();
+                world.late.extend(under_way);
+            }
+            Action::Expire(lease) => self.expire(world, lease),
+            Action::Crash(client) => {
+                world.crashes -= 1;
+                let under_way = world.clients[client].crash();
+                world.late.extend(under_way);
+            }
+            Action::DeleteByHand(key) => {
+                world.robberies -= 1;
+                let place = world.etcd.place_at(key, world.etcd.revision).expect("it is there");
+                world.robbed.push((key, place.created));
+                world.etcd.remove(key);
+            }
+        }
+    }
+
+    /// The answer to a call arrives.
+    fn receive(&self, world: &mut World, caller: Caller) {
+        let reply = world.call(caller).and_then(|call| call.reply).expect("answered");
+        let client = &mut world.clients[caller.client()];
+        if reply == Reply::LeaseGone {
+            let under_way = client.end_lease();
+            world.late.extend(under_way);
+            return;
+        }
+        match (caller, reply) {
+            (Caller::Task(_, task), _) => self.receive_enter(world, (caller.client(), task), reply),
+            (Caller::Epoch(_), Reply::EpochWritten(epoch)) => {
+                client.epoch_write = None;
+                client.adopt(epoch);
+            }
+            (Caller::Chore(_, number), Reply::Deleted(revision)) => {
+                let chore = client.chores.remove(number);
+                client.deleted(chore.key, chore.reusable, revision);
+            }
+            _ => unreachable!("no answer to that"),
+        }
+    }
+
+    /// The answer to an enter arrives. If it was fused with a leave, that is done too.
+    fn receive_enter(&self, world: &mut World, who: Who, reply: Reply) {
+        let client = &mut world.clients[who.0];
+        let Phase::Entering { key, leaving, .. } = client.tasks[who.1].phase else { return };
+        match (leaving, reply) {
+            (Some(Own { key, reusable, .. }), Reply::Refused) if self.rules.delete_after_fused => {
+                client.leave(key, reusable, None);
+            }
+            (Some(own), Reply::In(Place { created: at, .. }) | Reply::OtherEpoch(_, at)) => {
+                client.deleted(own.key, own.reusable, at);
+            }
+            _ => (),
+        }
+        match reply {
+            Reply::In(place) => {
+                world.entered(who, Own { key, created: place.created, reusable: true }, place.first);
+            }
+            Reply::OtherEpoch(epoch, at) => {
+                client.adopt(epoch);
+                client.tasks[who.1].phase = Phase::Ready { key: Some(key) };
+                if leaving.is_some() && !self.rules.refused_is_no_place {
+                    world.entered(who, Own { key, created: at, reusable: true }, true);
+                }
+            }
+            Reply::Busy => {
+                client.deleted(key, true, 0);
+                client.end(who.1, None, &self.rules);
+            }
+            _ => client.tasks[who.1].phase = Phase::Ready { key: Some(key) },
+        }
+    }
+
+    /// No answer comes.
+    fn lose(&self, world: &mut World, caller: Caller) {
+        let call = world.call(caller).expect("of those who called");
+        if call.reply.is_none() {
+            world.late.push(call.request);
+        }
+        let client = &mut world.clients[caller.client()];
+        match caller {
+            Caller::Epoch(_) => client.epoch_write = None,
+            Caller::Chore(_, number) if self.rules.delete_until_acknowledged => {
+                let chore = &mut client.chores[number];
+                chore.call = None;
+                chore.reusable &= !self.rules.spent_by_delete;
+            }
+            Caller::Chore(_, number) => _ = client.chores.remove(number),
+            Caller::Task(_, task) => {
+                let Phase::Entering { key, epoch, leaving, .. } = client.tasks[task].phase else { return };
+                client.tasks[task].phase = Phase::InDoubt { key, epoch, looked: None };
+                if let Some(own) = leaving.filter(|_| self.rules.delete_after_fused) {
+                    client.leave(own.key, own.reusable && !self.rules.spent_by_fused, None);
+                }
+            }
+        }
+    }
+
+    fn look(&self, world: &mut World, (client, task): Who, revision: Revision) {
+        let Phase::InDoubt { key, epoch, .. } = world.clients[client].tasks[task].phase else { return };
+        let looked = Some(world.etcd.place_at(key, revision));
+        world.clients[client].tasks[task].phase = Phase::InDoubt { key, epoch, looked };
+        if world.clients[client].fenced(epoch, &self.rules) {
+            world.settle((client, task), &self.rules);
+        }
+    }
+
+    fn give_up(&self, world: &mut World, (client, task): Who) {
+        world.give_ups -= 1;
+        let client = &mut world.clients[client];
+        let phase = client.tasks[task].phase;
+        match phase {
+            Phase::Waiting(own) if self.rules.leave_on_give_up => return client.end(task, Some(own), &self.rules),
+            Phase::InDoubt { key, epoch, .. } if self.rules.leave_on_give_up => {
+                client.leave(key, !self.rules.spent_by_enter, Some(epoch));
+                client.deleted(key, !self.rules.spent_until_fence, 0);
+            }
+            // Not there: nothing was sent, or a doubt was settled.
+            _ => (),
+        }
+        client.end(task, None, &self.rules);
+    }
+
+    /// Who waited enters again, with another key; a hold is over.
+    fn miss(&self, world: &mut World, (client, task): Who) {
+        let client = &mut world.clients[client];
+        match client.tasks[task].phase {
+            Phase::Holding(_) => client.end(task, None, &self.rules),
+            _ => client.tasks[task].phase = Phase::Ready { key: None },
+        }
+    }
+
+    fn expire(&self, world: &mut World, lease: LeaseId) {
+        if world.own_lease(lease.client as usize) == Some(lease) {
+            world.lease_ends -= 1;
+        }
+        world.etcd.expire(lease);
+    }
+}
