@@ -42,7 +42,7 @@ pub(crate) struct Words {
     pub(crate) reason: String,
 }
 
-/// How far it has come.
+/// How far it has come. Kept small.
 #[derive(Debug)]
 struct Course {
     phase: Phase,
@@ -50,13 +50,25 @@ struct Course {
     given_up: bool,
     /// Whether it has, or had, a place in etcd's queue.
     placed: bool,
+    /// Whether that it is held was not read yet, and is all that there is to read.
+    held_unread: bool,
+    /// The last change of state, and the last that was read; nothing before the first.
+    last: Option<State>,
+    told: Option<State>,
+    /// What most guards that are held do not have.
+    more: Option<Box<More>>,
+}
+
+#[derive(Debug, Default)]
+struct More {
+    /// The changes of state that were not read yet.
+    unread: VecDeque<Change>,
     /// What `unlock` has to say, once nothing of it is left in etcd or it is known that this cannot be confirmed.
-    finished: Option<Box<Result<()>>>,
+    finished: Option<Result<()>>,
     /// Who is in the way, as far as known.
-    holder: Option<Box<Info>>,
+    holder: Option<Info>,
     /// What was lost by our clock alone: its key is still there.
-    left_over: Option<Box<Place>>,
-    changes: Changes,
+    left_over: Option<Place>,
 }
 
 #[derive(Clone, Debug)]
@@ -80,46 +92,45 @@ impl Phase {
     }
 }
 
-/// The changes of state that were not read yet. Of most guards nobody reads them: then it is HELD at most.
-#[derive(Debug, Default)]
-struct Changes {
-    unread: Option<Box<VecDeque<Change>>>,
-    /// HELD came first, with this token; 0: it did not.
-    held_first: i64,
-    /// What was told last; nothing before the first.
-    last: Option<State>,
-    told: Option<State>,
-}
+impl Course {
+    fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
+    }
 
-impl Changes {
-    /// The same state is not told twice running, but WAITING.
-    fn push(&mut self, change: Change) {
+    /// Tells a change of state. The same is not told twice running, but WAITING.
+    fn tell(&mut self, change: Change) {
         if self.last == Some(change.state) && change.state != State::Waiting || self.last == Some(State::Ended) {
             return;
         }
         self.last = Some(change.state);
-        match change {
-            Change { state: State::Held, token, error: None } if self.unread.is_none() && self.held_first == 0 => {
-                self.held_first = token;
-            }
-            change => {
-                let unread = self.unread.get_or_insert_default();
-                if unread.len() == UNREAD {
-                    unread.pop_front();
-                }
-                unread.push_back(change);
-            }
+        let is_first = self.more.as_ref().is_none_or(|more| more.unread.is_empty()) && !self.held_unread;
+        if is_first && change.state == State::Held && change.error.is_none() {
+            self.held_unread = true;
+            return;
         }
+        if let Some(held) = self.take_held_unread() {
+            self.more().unread.push_back(held);
+        }
+        let unread = &mut self.more().unread;
+        if unread.len() == UNREAD {
+            unread.pop_front();
+        }
+        unread.push_back(change);
     }
 
-    /// `Some(None)`: there will be no more.
-    fn next(&mut self) -> Option<Option<Change>> {
+    fn take_held_unread(&mut self) -> Option<Change> {
+        let token = match &self.phase {
+            Phase::Held(place) => place.created,
+            _ => 0,
+        };
+        std::mem::take(&mut self.held_unread).then_some(Change { state: State::Held, token, error: None })
+    }
+
+    /// The next change to read; `Some(None)`: there will be no more.
+    fn next_change(&mut self) -> Option<Option<Change>> {
         loop {
-            let change = match std::mem::take(&mut self.held_first) {
-                0 => self.unread.as_mut().and_then(|unread| unread.pop_front()),
-                token => Some(Change { state: State::Held, token, error: None }),
-            };
-            let Some(change) = change else { return (self.told == Some(State::Ended)).then_some(None) };
+            let next = self.take_held_unread().or_else(|| self.more.as_mut()?.unread.pop_front());
+            let Some(change) = next else { return (self.told == Some(State::Ended)).then_some(None) };
             // Those in between may have been merged.
             if self.told != Some(change.state) || change.state == State::Waiting {
                 self.told = Some(change.state);
@@ -127,13 +138,11 @@ impl Changes {
             }
         }
     }
-}
 
-impl Course {
-    /// The phase for its owner.
+    /// It ends, for its owner.
     fn end(&mut self, why: Option<Error>) {
-        self.phase = Phase::Ended(why.clone());
-        self.changes.push(Change { state: State::Ended, token: 0, error: why });
+        self.tell(Change { state: State::Ended, token: 0, error: why.clone() });
+        self.phase = Phase::Ended(why);
     }
 
     /// Why what was held is not any more, if nobody has told yet.
@@ -165,10 +174,10 @@ impl Acquisition {
             phase: Phase::Waiting,
             given_up: false,
             placed: false,
-            finished: None,
-            holder: None,
-            left_over: None,
-            changes: Changes::default(),
+            held_unread: false,
+            last: None,
+            told: None,
+            more: None,
         };
         let runtime = context.runtime.clone();
         let acquisition = Arc::new(Acquisition {
@@ -228,19 +237,19 @@ impl Acquisition {
 
     /// The next change of state; `None` after ENDED was told.
     pub(crate) async fn changed(&self) -> Option<Change> {
-        self.course.when(|course| course.changes.next()).await
+        self.course.when(Course::next_change).await
     }
 
     /// Waits until nothing of it is left in etcd, or it is known that this cannot be confirmed.
     pub(crate) async fn finished(&self) -> Result<()> {
-        self.course.when(|course| course.finished.as_deref().cloned()).await
+        self.course.when(|course| course.more.as_ref()?.finished.clone()).await
     }
 
     /// Who is in the way, as far as known.
     pub(crate) fn holder(&self) -> Option<Info> {
         let in_front = self.context.lines.front(&self.name).and_then(|front| front.held_info());
         let seen = || self.context.views.named(&self.name).and_then(|view| view.holder()).filter(Info::held);
-        in_front.or_else(seen).or_else(|| self.course.see(|course| course.holder.as_deref().cloned()))
+        in_front.or_else(seen).or_else(|| self.course.see(|course| course.more.as_ref()?.holder.clone()))
     }
 
     /// While held, what others see.

@@ -123,10 +123,13 @@ impl Inner {
         }
     }
 
-    async fn send_together(&self, parts: Vec<Part>) -> Result<(), (Vec<Part>, Fault)> {
+    /// If not all of it was done: why, unless it was a condition.
+    async fn send_together(&self, parts: Vec<Part>) -> Result<(), (Vec<Part>, Option<Fault>)> {
         let by = parts.iter().map(|part| part.by).max().expect("there are some");
-        let then = parts.iter().map(|part| part.what.to_op()).collect();
-        match self.store.txn(Txn { then, ..Txn::default() }, by).await {
+        let when = shared_condition(&parts);
+        let then = parts.iter().map(|part| part.what.to_op(when.as_ref())).collect();
+        match self.store.txn(Txn { when: when.into_iter().collect(), then, ..Txn::default() }, by).await {
+            Ok(reply) if !reply.succeeded => Err((parts, None)),
             Ok(reply) => {
                 let (mut entered, mut deleted) = (reply.txns.into_iter(), reply.deleted.into_iter());
                 for part in parts {
@@ -141,18 +144,20 @@ impl Inner {
                 }
                 Ok(())
             }
-            Err(fault) => Err((parts, fault)),
+            Err(fault) => Err((parts, Some(fault))),
         }
     }
 
     /// What becomes of the parts of a request that was not done, or maybe not.
-    fn send_apart(self: &Arc<Self>, parts: Vec<Part>, fault: Fault) {
+    fn send_apart(self: &Arc<Self>, parts: Vec<Part>, fault: Option<Fault>) {
         for part in parts {
             match (&fault, &part.what) {
-                (Fault::NotDone(_), _) | (Fault::Doubt(_), What::Enter(_)) => _ = part.tell.send(Err(fault.clone())),
+                (Some(fault @ Fault::NotDone(_)), _) | (Some(fault @ Fault::Doubt(_)), What::Enter(_)) => {
+                    let _ = part.tell.send(Err(fault.clone()));
+                }
                 // To delete once more is harmless; and for one bad part etcd refuses all.
                 _ => {
-                    let (store, doubted) = (self.store.clone(), matches!(fault, Fault::Doubt(_)));
+                    let (store, doubted) = (self.store.clone(), matches!(fault, Some(Fault::Doubt(_))));
                     self.runtime.spawn(async move {
                         let done = part.what.send_alone(&*store, part.by).await;
                         let _ = part.tell.send(done.map(|done| if doubted { done.doubted() } else { done }));
@@ -165,6 +170,18 @@ impl Inner {
     fn traffic(&self) -> MutexGuard<'_, Traffic> {
         self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The condition of all that enter, the epoch: etcd need look at it only once. If it fails nothing is done.
+fn shared_condition(parts: &[Part]) -> Option<Compare> {
+    let mut enters = parts.iter().filter_map(|part| match &part.what {
+        What::Enter(txn) => Some(&txn.when),
+        What::Leave(_) => None,
+    });
+    let first = enters.next()?;
+    let mut shared = first.clone();
+    enters.for_each(|when| shared.retain(|compare| when.contains(compare)));
+    shared.pop()
 }
 
 impl Traffic {
@@ -195,9 +212,14 @@ impl What {
         key::queue_of(key.unwrap_or_default())
     }
 
-    fn to_op(&self) -> Op {
+    /// As a part of a request with that condition.
+    fn to_op(&self, without: Option<&Compare>) -> Op {
         match self {
-            What::Enter(txn) => Op::Txn(txn.clone()),
+            What::Enter(txn) => {
+                let mut txn = txn.clone();
+                txn.when.retain(|compare| Some(compare) != without);
+                Op::Txn(txn)
+            }
             What::Leave(key) => Op::Delete(key.clone()),
         }
     }

@@ -6,7 +6,7 @@
 //! acknowledged, no enter that carries an older epoch can succeed any more. Only then may it look whether the enter in
 //! doubt had succeeded before.
 
-use crate::store::{Fault, Op, Store, Txn};
+use crate::store::{Compare, Fault, Op, Store, Txn};
 use crate::{Error, ErrorKind};
 use std::sync::atomic::{AtomicI64, Ordering};
 use tokio::time::{Instant, timeout_at};
@@ -33,6 +33,11 @@ impl Epoch {
     /// What an enter has to carry now.
     pub(crate) fn value(&self) -> i64 {
         self.value.load(Ordering::Acquire)
+    }
+
+    /// The condition that it is `epoch` still.
+    pub(crate) fn is(&self, epoch: i64) -> Compare {
+        Compare::Modified(self.key.clone(), epoch)
     }
 
     /// Takes over a mod revision that was read from etcd: a write that was in doubt had been applied.

@@ -116,10 +116,10 @@ impl Queue {
                     (epoch, self.context.store.txn(txn, by).await)
                 }
             };
-            let answer = match answer {
-                Ok(reply) if reply.succeeded => Ok(Some((reply.revision, self.info(&reply.ranges[0])))),
+            let answer = match answer.map(innermost) {
+                Ok(reply) if reply.succeeded => Ok(Some((reply.revision, self.oldest(&reply)))),
                 Ok(reply) => match self.refused(&key, lease, epoch, reply) {
-                    Refused::There(created, holder) => Ok(Some((created, holder))),
+                    Refused::There(created, holder) => Ok(Some((created, Some(holder)))),
                     Refused::Busy(holder) => {
                         number.give_back();
                         return Ok(Entered::Busy(holder));
@@ -136,9 +136,9 @@ impl Queue {
             match answer {
                 Ok(Some((created, holder))) => {
                     let place = number.place(created);
-                    return Ok(match holder.token == created {
-                        true => Entered::First(place),
-                        false => Entered::Behind(place, holder),
+                    return Ok(match holder.filter(|holder| holder.token != created) {
+                        None => Entered::First(place),
+                        Some(holder) => Entered::Behind(place, holder),
                     });
                 }
                 Ok(None) => (),
@@ -148,22 +148,24 @@ impl Queue {
         }
     }
 
+    /// Puts the key if the queue is empty: that costs etcd least, and is how it is most of the time. Else, if others are
+    /// to be waited for, puts it behind them.
     fn enter_txn(&self, lease: &Lease, key: &str, record: &[u8], epoch: i64, only_if_free: bool) -> Txn {
-        let absent = match only_if_free {
-            true => KeyRange::Prefix(self.prefix.clone()),
-            false => KeyRange::Key(key.into()),
-        };
+        let behind = self.enter_behind_txn(lease, key, record, epoch);
         Txn {
-            when: vec![Compare::Absent(absent), Compare::Modified(lease.epoch.key().into(), epoch)],
-            then: vec![
-                Op::Put { key: key.into(), value: record.into(), lease: lease.id },
-                Op::Range(Range::oldest(&*self.prefix)),
-            ],
-            otherwise: vec![
-                Op::Range(Range::oldest(&*self.prefix)),
-                Op::Range(Range::key(key)),
-                Op::Range(Range::key(lease.epoch.key())),
-            ],
+            when: vec![Compare::Absent(KeyRange::Prefix(self.prefix.clone())), lease.epoch.is(epoch)],
+            then: vec![Op::Put { key: key.into(), value: record.into(), lease: lease.id }],
+            otherwise: if only_if_free { behind.otherwise } else { vec![Op::Txn(behind)] },
+            ..Txn::default()
+        }
+    }
+
+    fn enter_behind_txn(&self, lease: &Lease, key: &str, record: &[u8], epoch: i64) -> Txn {
+        let oldest = Op::Range(Range::oldest(&*self.prefix));
+        Txn {
+            when: vec![Compare::Absent(KeyRange::Key(key.into())), lease.epoch.is(epoch)],
+            then: vec![Op::Put { key: key.into(), value: record.into(), lease: lease.id }, oldest.clone()],
+            otherwise: vec![oldest, Op::Range(Range::key(key)), Op::Range(Range::key(lease.epoch.key()))],
             ..Txn::default()
         }
     }
@@ -178,7 +180,7 @@ impl Queue {
         record: Vec<u8>,
     ) -> Result<TxnReply, Fault> {
         let key = key::place(&self.prefix, place.lease.id, number);
-        let mut txn = self.enter_txn(&place.lease, &key, &record, epoch, false);
+        let mut txn = self.enter_behind_txn(&place.lease, &key, &record, epoch);
         let leave = Op::Delete(self.key(place));
         txn.then.insert(0, leave.clone());
         txn.otherwise.insert(0, leave);
@@ -218,7 +220,7 @@ impl Queue {
         key: &str,
         epoch: i64,
         by: Instant,
-    ) -> Result<Option<(i64, Info)>, Fault> {
+    ) -> Result<Option<(i64, Option<Info>)>, Fault> {
         let store = &self.context.store;
         let settled = async {
             lease.epoch.fence(&**store, epoch, by).await?;
@@ -229,7 +231,7 @@ impl Queue {
             };
             let reply = store.txn(read, by).await?;
             let own = reply.ranges[1].kvs.first().map(|kv| kv.created);
-            Ok(own.map(|created| (created, self.info(&reply.ranges[0]))))
+            Ok(own.map(|created| (created, self.oldest(&reply))))
         };
         settled.await.inspect_err(|_| self.forget(lease.clone(), key.into(), Some(epoch)))
     }
@@ -296,6 +298,11 @@ impl Queue {
         });
     }
 
+    /// Who is the first, if that was read.
+    fn oldest(&self, reply: &TxnReply) -> Option<Info> {
+        reply.ranges.first().map(|oldest| self.info(oldest))
+    }
+
     fn info(&self, oldest: &RangeReply) -> Info {
         Info { revision: oldest.revision, ..Info::of_queue(&self.name, oldest.kvs.first(), oldest.count) }
     }
@@ -332,6 +339,11 @@ impl<'a> Number<'a> {
             self.lease.holds.give_back(self.number);
         }
     }
+}
+
+/// What the transaction inside did, if it came to that.
+fn innermost(mut reply: TxnReply) -> TxnReply {
+    reply.txns.pop().unwrap_or(reply)
 }
 
 fn lease_gone(lease: &Lease) -> Error {

@@ -130,7 +130,7 @@ pub(crate) struct KeyValue {
 }
 
 /// One key, or all that start with a prefix.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum KeyRange {
     Key(String),
     Prefix(String),
@@ -159,7 +159,7 @@ impl Txn {
 }
 
 /// A condition on a key.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Compare {
     /// No key of the range exists.
     Absent(KeyRange),

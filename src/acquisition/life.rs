@@ -46,7 +46,7 @@ impl Acquisition {
                 Status::AtRisk(error) => (State::AtRisk, Some(error.clone())),
                 _ => (State::Held, None),
             };
-            course.changes.push(Change { state, token, error });
+            course.tell(Change { state, token, error });
             Ok(())
         });
         match (&held, status) {
@@ -62,7 +62,7 @@ impl Acquisition {
         self.course.alter(|course| {
             if let Phase::Held(place) = &course.phase {
                 let (state, token) = (if risk.is_some() { State::AtRisk } else { State::Held }, place.created);
-                course.changes.push(Change { state, token, error: risk });
+                course.tell(Change { state, token, error: risk });
             }
         });
     }
@@ -73,9 +73,9 @@ impl Acquisition {
             let Phase::Held(place) = course.phase.clone() else { return None };
             course.end(Some(why.clone()));
             if why.loss() == Some(Loss::Expired) {
-                course.left_over = Some(Box::new(place.clone()));
+                course.more().left_over = Some(place.clone());
             }
-            course.finished = Some(Box::new(Err(why)));
+            course.more().finished = Some(Err(why));
             Some(place)
         });
         if let Some(place) = lost {
@@ -99,7 +99,7 @@ impl Acquisition {
             if !course.has_ended() {
                 course.end(None);
             }
-            (first, held, course.left_over.take())
+            (first, held, course.more.as_mut().and_then(|more| more.left_over.take()))
         });
         if let Some(place) = held {
             place.lease.holds.release(place.number);
@@ -150,7 +150,7 @@ impl Acquisition {
     }
 
     fn finish(&self, result: Result<()>) {
-        self.course.alter(|course| course.finished = Some(Box::new(result)));
+        self.course.alter(|course| course.more().finished = Some(result));
     }
 
     pub(super) async fn given_up(&self) {
@@ -167,7 +167,7 @@ impl Acquisition {
     }
 
     pub(super) fn set_holder(&self, holder: Info) {
-        self.course.alter(|course| course.holder = Some(Box::new(holder)));
+        self.course.alter(|course| course.more().holder = Some(holder));
     }
 
     /// It is in etcd's queue now.
@@ -179,7 +179,7 @@ impl Acquisition {
     pub(super) fn wait_again(&self, lapse: Error) {
         self.course.alter(|course| {
             if !course.has_ended() {
-                course.changes.push(Change { state: State::Waiting, token: 0, error: Some(lapse) });
+                course.tell(Change { state: State::Waiting, token: 0, error: Some(lapse) });
             }
         });
     }
