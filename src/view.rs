@@ -46,6 +46,8 @@ pub(crate) struct View {
     state: Mutex<State>,
     /// Whether it is up to date: read, with the watch running. True, too, once the view has ended.
     live: watch::Sender<bool>,
+    /// Rings when it is to end at once.
+    pub(crate) unwanted: Notify,
 }
 
 /// A place that is told of its turn, until this is dropped.
@@ -93,6 +95,7 @@ impl View {
             clock,
             state: Mutex::default(),
             live: watch::Sender::new(false),
+            unwanted: Notify::new(),
         })
     }
 

@@ -93,11 +93,21 @@ impl Views {
         how.as_ref().expect("waited for").to_error()
     }
 
-    /// Forgets a view that nobody has used for long. Says whether it did.
-    fn forget_unused(&self, view: &Arc<View>) -> bool {
+    /// Whether there is no view of the lock `name`, or there is none any more: nobody used it.
+    pub(crate) fn do_without(&self, name: &str) -> bool {
+        let Some(view) = self.named(name) else { return true };
+        let unused = self.forget_unused(&view, 1);
+        if unused {
+            view.unwanted.notify_one();
+        }
+        unused
+    }
+
+    /// Forgets a view that nobody has used for long, beside so `many` that ask. Says whether it did.
+    fn forget_unused(&self, view: &Arc<View>, many: usize) -> bool {
         let mut open = self.open();
-        // One for the map, one for the task that asks.
-        let unused = Arc::strong_count(view) == 2 && !view.is_watched();
+        // One for the map, one for the task that follows it.
+        let unused = Arc::strong_count(view) == 2 + many && !view.is_watched();
         if unused {
             open.remove(view.name());
         }
@@ -148,8 +158,11 @@ impl Drop for Following {
 
 async fn until_unused(views: &Weak<Views>, view: &Arc<View>) {
     loop {
-        sleep(LINGER).await;
-        if views.upgrade().is_none_or(|views| views.forget_unused(view)) {
+        tokio::select! { biased;
+            () = view.unwanted.notified() => return,
+            () = sleep(LINGER) => (),
+        }
+        if views.upgrade().is_none_or(|views| views.forget_unused(view, 0)) {
             return;
         }
     }

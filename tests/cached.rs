@@ -84,9 +84,10 @@ async fn its_revision_never_goes_back_and_in_the_end_it_is_what_is_read() {
             states
         }
     });
+    let third = client(&etcd.endpoint()).await;
     for n in 0..30 {
         let guard = one.lock("x").value(n.to_string()).await.unwrap();
-        let waiting = one.lock("x").start().unwrap();
+        let waiting = third.lock("x").start().unwrap();
         eventually("it waits", async || one.get("x").await.unwrap().waiters == 1).await;
         guard.unlock().await.unwrap();
         timeout(PATIENCE, waiting.wait(None)).await.unwrap().unwrap();

@@ -307,6 +307,39 @@ async fn a_thousand_wait_for_one_lock() {
     eventually("all have left", async || !one.get("x").await.unwrap().held()).await;
 }
 
+/// Of many clients that wait each hears only of the one before it: a release wakes no herd.
+#[tokio::test]
+async fn a_release_wakes_one_of_many_clients() {
+    const CLIENTS: usize = 60;
+    let etcd = Etcd::start();
+    let (first, mut clients) = (client(&etcd).await, Vec::new());
+    let held = first.lock("x").await.unwrap();
+    let mut waiting = std::collections::VecDeque::new();
+    for n in 1..=CLIENTS {
+        let one = client(&etcd).await;
+        waiting.push_back(one.lock("x").start().unwrap());
+        clients.push(one);
+        eventually("it is in the queue", async || first.get("x").await.unwrap().waiters as usize == n).await;
+    }
+    held.unlock().await.unwrap();
+    let (mut token, mut messages) = (0, Vec::new());
+    // Once round, so that all have entered behind many; then it counts.
+    for turn in 0..2 * CLIENTS {
+        let guard = waiting.pop_front().unwrap();
+        timeout(PATIENCE, guard.wait(None)).await.unwrap().unwrap();
+        assert!(guard.token() > token && !waiting.iter().any(|guard| guard.held()));
+        token = guard.token();
+        let sent = etcd.metrics().sum("grpc_server_msg_sent_total", "grpc_method=\"Watch\"");
+        messages.push(sent);
+        guard.unlock().await.unwrap();
+        waiting.push_back(clients[turn % CLIENTS].lock("x").start().unwrap());
+        eventually("it is in the queue", async || first.get("x").await.unwrap().waiters as usize == CLIENTS - 1).await;
+    }
+    let of_each = (messages[2 * CLIENTS - 1] - messages[CLIENTS + 1]) / (CLIENTS - 2) as f64;
+    // Its watch begins, and tells once.
+    assert!(of_each <= 5.0, "{of_each} messages of watches for each handover");
+}
+
 #[tokio::test]
 async fn who_waits_for_himself_is_told_so() {
     let etcd = Etcd::start();

@@ -29,7 +29,7 @@ impl Queue {
     /// Waits until a place is the first: then it holds the lock. `before`: how many places were before it when it entered.
     /// Tells whom it finds holding, if it had to ask. May be dropped at any time.
     pub(crate) async fn turn(&self, place: &Place, before: u32, tell: impl Fn(Info)) -> Result<(), Lapse> {
-        let is_herd = before > HERD && self.context.views.named(&self.name).is_none();
+        let is_herd = before > HERD && self.context.views.do_without(&self.name);
         let turn = async {
             match is_herd {
                 true => self.follow_the_one_before(place, &tell).await,

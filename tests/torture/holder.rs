@@ -150,13 +150,15 @@ pub(crate) async fn ended_without_a_word(trials: Trials) -> Outcome {
 /// One that waits is paused for longer than its lease lasts, while those before and behind it go on.
 pub(crate) async fn waiter_paused(trials: Trials) -> Outcome {
     let scene = Scene::new().await;
+    // Of one client only one guard has a place in the queue.
+    let other = Client::connect(scene.etcd.endpoint()).await.unwrap();
     let notices = side_by_side(8, trials.count, async |n| {
         let name = format!("waiter-{n}");
         let held = scene.client.lock(&name).await.unwrap();
         let paused = Process::start(scene.task("wait", &name, "").command());
         paused.line_with("begun");
         eventually("it waits", async || scene.client.get(&name).await.unwrap().waiters == 1).await;
-        let behind = scene.client.lock(&name).start().unwrap();
+        let behind = other.lock(&name).start().unwrap();
         eventually("one waits behind", async || scene.client.get(&name).await.unwrap().waiters == 2).await;
         paused.signal(Signal::STOP);
         eventually("its place is gone", async || scene.client.get(&name).await.unwrap().waiters == 1).await;
