@@ -29,14 +29,13 @@ const UNREAD: usize = 64;
 pub(crate) struct Acquisition {
     context: Arc<Context>,
     name: Box<str>,
-    words: Option<Box<Words>>,
     /// When it was asked for, in milliseconds since 1970.
     since: u64,
     course: Bell<Course>,
 }
 
 /// What its owner has to say to others.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Words {
     pub(crate) value: Option<String>,
     pub(crate) reason: String,
@@ -61,6 +60,7 @@ struct Course {
 
 #[derive(Debug, Default)]
 struct More {
+    words: Words,
     /// The changes of state that were not read yet.
     unread: VecDeque<Change>,
     /// What `unlock` has to say, once nothing of it is left in etcd or it is known that this cannot be confirmed.
@@ -177,13 +177,12 @@ impl Acquisition {
             held_unread: false,
             last: None,
             told: None,
-            more: None,
+            more: (words != Words::default()).then(|| Box::new(More { words, ..More::default() })),
         };
         let runtime = context.runtime.clone();
         let acquisition = Arc::new(Acquisition {
             context,
             name: queue.name.as_str().into(),
-            words: (words.value.is_some() || !words.reason.is_empty()).then(|| Box::new(words)),
             since: crate::context::millis_since_1970(),
             course: Bell::new(course),
         });
@@ -209,10 +208,8 @@ impl Acquisition {
 
     /// What its key says.
     pub(crate) fn record(&self) -> Record {
-        let (value, reason) = match &self.words {
-            Some(words) => (words.value.clone(), words.reason.clone()),
-            None => Default::default(),
-        };
+        let words = self.course.see(|course| course.more.as_ref().map(|more| more.words.clone()));
+        let Words { value, reason } = words.unwrap_or_default();
         self.context.record(value, reason, self.since)
     }
 

@@ -8,6 +8,7 @@ use crate::Error;
 use crate::lease::Status;
 use std::collections::{HashSet, VecDeque};
 use std::fmt::Debug;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -15,6 +16,8 @@ use tokio::time::{Instant, sleep};
 
 /// How old a hold is before its key is watched: most are over by then.
 const WATCH_AFTER: Duration = Duration::from_millis(100);
+/// Of so many names at most the last number is remembered.
+const LAST: usize = 1024;
 /// So many holds may wait to be watched: of more at once the list of the lease's keys alone tells.
 const YOUNG: usize = 10_000;
 
@@ -34,8 +37,9 @@ pub(crate) enum Work {
     LetGo(u32),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Holds {
+    begun: Instant,
     numbers: Mutex<Numbers>,
     /// Rings when there is work again.
     stirred: Notify,
@@ -45,34 +49,55 @@ pub(crate) struct Holds {
 struct Numbers {
     /// By number.
     held: Vec<Option<Arc<dyn Held>>>,
-    free: Vec<u32>,
-    /// Those that are to be watched, and since when they are held.
-    young: VecDeque<(Instant, u32)>,
+    free: Free,
+    /// The numbers that were given back last, by the names of their locks: so that each has few keys.
+    last: Vec<u32>,
+    /// Those that are to be watched, and since when they are held, in milliseconds.
+    young: VecDeque<(u32, u32)>,
     watched: HashSet<u32>,
     /// Those that need not be watched any more.
     let_go: Vec<u32>,
 }
 
+impl Default for Holds {
+    fn default() -> Self {
+        Holds { begun: Instant::now(), numbers: Mutex::default(), stirred: Notify::new() }
+    }
+}
+
 impl Holds {
-    /// A number for a key.
-    pub(crate) fn take(&self) -> u32 {
+    /// Milliseconds since the beginning. That they begin anew after 49 days has some watched early or late once.
+    fn now(&self) -> u32 {
+        self.begun.elapsed().as_millis() as u32
+    }
+
+    /// A number for a key of the lock `name`: if possible the one that it had last.
+    pub(crate) fn take(&self, name: &str) -> u32 {
         let mut numbers = self.numbers();
+        let last = numbers.last.get(place_of(name)).copied().unwrap_or(0);
+        if numbers.free.take(last) {
+            return last;
+        }
         numbers.free.pop().unwrap_or_else(|| {
             numbers.held.push(None);
+            numbers.free.grow();
             u32::try_from(numbers.held.len()).expect("memory is less")
         })
     }
 
     /// Gives a number back: of its key nothing is under way any more.
-    pub(crate) fn give_back(&self, number: u32) {
-        self.numbers().free.push(number);
+    pub(crate) fn give_back(&self, number: u32, name: &str) {
+        let mut numbers = self.numbers();
+        numbers.last.resize(LAST, 0);
+        numbers.last[place_of(name)] = number;
+        numbers.free.put(number);
     }
 
     pub(crate) fn hold(&self, number: u32, what: Arc<dyn Held>) {
         let mut numbers = self.numbers();
         *numbers.slot(number) = Some(what);
         if numbers.young.len() < YOUNG {
-            numbers.young.push_back((Instant::now(), number));
+            numbers.young.push_back((self.now(), number));
         }
         if numbers.young.len() == 1 {
             drop(numbers);
@@ -111,7 +136,8 @@ impl Holds {
     /// What there is to do next. Cancel safe.
     pub(crate) async fn work(&self) -> Work {
         loop {
-            if let Some(work) = self.numbers().work() {
+            let now = self.now();
+            if let Some(work) = self.numbers().work(now) {
                 return work;
             }
             let has_young = !self.numbers().young.is_empty();
@@ -136,7 +162,7 @@ impl Holds {
     /// Nothing is watched any more: all that is held has to be, anew.
     pub(crate) fn watch_anew(&self) {
         let mut numbers = self.numbers();
-        let now = Instant::now();
+        let now = self.now();
         let held = (1..).zip(&numbers.held).filter(|(_, held)| held.is_some());
         let young: VecDeque<_> = held.map(|(number, _)| (now, number)).take(YOUNG).collect();
         numbers.young = young;
@@ -150,12 +176,12 @@ impl Holds {
 }
 
 impl Numbers {
-    fn work(&mut self) -> Option<Work> {
+    fn work(&mut self, now: u32) -> Option<Work> {
         if let Some(number) = self.let_go.pop() {
             return Some(Work::LetGo(number));
         }
         while let Some((since, number)) = self.young.front().copied() {
-            if since.elapsed() < WATCH_AFTER {
+            if Duration::from_millis(now.wrapping_sub(since).into()) < WATCH_AFTER {
                 return None;
             }
             self.young.pop_front();
@@ -169,6 +195,50 @@ impl Numbers {
     /// They count from 1.
     fn slot(&mut self, number: u32) -> &mut Option<Arc<dyn Held>> {
         &mut self.held[number as usize - 1]
+    }
+}
+
+/// Where a name has its place among the last numbers. The same in each run: the simulation counts on it.
+fn place_of(name: &str) -> usize {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish() as usize % LAST
+}
+
+/// Numbers that are free. One that was taken by name stays in the list until it comes to its end.
+#[derive(Debug, Default)]
+struct Free {
+    list: Vec<u32>,
+    /// By number: whether it is free, and whether it is in the list.
+    state: Vec<(bool, bool)>,
+}
+
+impl Free {
+    fn grow(&mut self) {
+        self.state.push((false, false));
+    }
+
+    fn put(&mut self, number: u32) {
+        let (is_free, is_listed) = &mut self.state[number as usize - 1];
+        *is_free = true;
+        if !std::mem::replace(is_listed, true) {
+            self.list.push(number);
+        }
+    }
+
+    fn take(&mut self, number: u32) -> bool {
+        let state = number.checked_sub(1).and_then(|index| self.state.get_mut(index as usize));
+        state.is_some_and(|(is_free, _)| std::mem::take(is_free))
+    }
+
+    fn pop(&mut self) -> Option<u32> {
+        while let Some(number) = self.list.pop() {
+            let state = &mut self.state[number as usize - 1];
+            if std::mem::take(state).0 {
+                return Some(number);
+            }
+        }
+        None
     }
 }
 
@@ -194,10 +264,23 @@ mod tests {
     #[test]
     fn numbers_are_used_again_once_they_are_given_back() {
         let holds = Holds::default();
-        let taken: Vec<_> = (0..3).map(|_| holds.take()).collect();
+        let taken: Vec<_> = (0..3).map(|_| holds.take("a")).collect();
         assert_eq!(taken, [1, 2, 3]);
-        holds.give_back(2);
-        assert_eq!([holds.take(), holds.take()], [2, 4]);
+        holds.give_back(2, "a");
+        assert_eq!([holds.take("b"), holds.take("b")], [2, 4]);
+    }
+
+    #[test]
+    fn a_name_gets_its_last_number_again_if_it_is_free() {
+        let holds = Holds::default();
+        let names: Vec<_> = ["a", "b", "c"].map(|name| (name, holds.take(name))).into();
+        for _ in 0..100 {
+            names.iter().for_each(|(name, number)| holds.give_back(*number, name));
+            names.iter().rev().for_each(|(name, number)| assert_eq!(holds.take(name), *number));
+        }
+        assert!(holds.numbers().free.list.len() <= 3);
+        holds.give_back(1, "a");
+        assert_eq!([holds.take("b"), holds.take("a"), holds.take("c")], [1, 4, 5]);
     }
 
     #[test]
@@ -213,7 +296,7 @@ mod tests {
         }
         let holds = Holds::default();
         assert!(holds.snapshot().is_none());
-        let numbers: Vec<_> = (0..4).map(|_| holds.take()).collect();
+        let numbers: Vec<_> = (0..4).map(|_| holds.take("a")).collect();
         numbers.iter().for_each(|number| holds.hold(*number, Arc::new(Nothing)));
         holds.release(numbers[1]);
         let mut snapshot = holds.snapshot().unwrap();

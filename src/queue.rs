@@ -104,20 +104,31 @@ impl Queue {
         sent: Option<Sent>,
         by: Instant,
     ) -> Result<Entered, Lapse> {
-        let mut number = Number::new(lease, sent.as_ref().map(|sent| sent.number));
+        let given = sent.as_ref().map(|sent| sent.number);
+        let mut number = Number::new(lease, given.unwrap_or_else(|| lease.holds.take(&self.name)), &self.name);
         let key = key::place(&self.prefix, lease.id, number.number);
+        // Where there is a view, somebody has waited lately: the queue is hardly empty.
+        let mut how = match (only_if_free, &sent) {
+            (true, _) => How::IfFree,
+            (false, None) if self.context.views.named(&self.name).is_none() => How::Empty,
+            _ => How::Behind,
+        };
         let mut sent = sent.map(|sent| (sent.epoch, sent.answer));
         loop {
             let (epoch, answer) = match sent.take() {
                 Some(sent) => sent,
                 None => {
                     let epoch = lease.epoch.value();
-                    let txn = self.enter_txn(lease, &key, &record, epoch, only_if_free);
+                    let txn = self.enter_txn(how, lease, &key, &record, epoch);
                     (epoch, self.context.store.txn(txn, by).await)
                 }
             };
-            let answer = match answer.map(innermost) {
+            let answer = match answer {
                 Ok(reply) if reply.succeeded => Ok(Some((reply.revision, self.oldest(&reply)))),
+                Ok(_) if how == How::Empty => {
+                    how = How::Behind;
+                    Ok(None)
+                }
                 Ok(reply) => match self.refused(&key, lease, epoch, reply) {
                     Refused::There(created, holder) => Ok(Some((created, Some(holder)))),
                     Refused::Busy(holder) => {
@@ -148,18 +159,25 @@ impl Queue {
         }
     }
 
-    /// Puts the key if the queue is empty: that costs etcd least, and is how it is most of the time. Else, if others are
-    /// to be waited for, puts it behind them.
-    fn enter_txn(&self, lease: &Lease, key: &str, record: &[u8], epoch: i64, only_if_free: bool) -> Txn {
-        let behind = self.enter_behind_txn(lease, key, record, epoch);
+    fn enter_txn(&self, how: How, lease: &Lease, key: &str, record: &[u8], epoch: i64) -> Txn {
+        let empty = self.enter_empty_txn(lease, key, record, epoch);
+        match how {
+            How::Empty => empty,
+            How::Behind => self.enter_behind_txn(lease, key, record, epoch),
+            How::IfFree => Txn { otherwise: self.enter_behind_txn(lease, key, record, epoch).otherwise, ..empty },
+        }
+    }
+
+    /// Puts the key if the queue is empty. It costs etcd least, and is how it is most of the time.
+    fn enter_empty_txn(&self, lease: &Lease, key: &str, record: &[u8], epoch: i64) -> Txn {
         Txn {
             when: vec![Compare::Absent(KeyRange::Prefix(self.prefix.clone())), lease.epoch.is(epoch)],
             then: vec![Op::Put { key: key.into(), value: record.into(), lease: lease.id }],
-            otherwise: if only_if_free { behind.otherwise } else { vec![Op::Txn(behind)] },
             ..Txn::default()
         }
     }
 
+    /// Puts the key at the tail, whoever is before it.
     fn enter_behind_txn(&self, lease: &Lease, key: &str, record: &[u8], epoch: i64) -> Txn {
         let oldest = Op::Range(Range::oldest(&*self.prefix));
         Txn {
@@ -190,7 +208,7 @@ impl Queue {
     /// What it means that a place was left, and its key was there to be deleted or not. Its number can be used again.
     pub(crate) fn left(&self, place: &Place, was_there: bool) -> Deleted {
         if !place.doubted {
-            place.lease.holds.give_back(place.number);
+            place.lease.holds.give_back(place.number, &self.name);
         }
         if was_there { Deleted::Now } else { Deleted::Absent }
     }
@@ -308,6 +326,16 @@ impl Queue {
     }
 }
 
+/// In what way a queue is entered.
+#[derive(Clone, Copy, PartialEq)]
+enum How {
+    /// As if nobody were there; if that is wrong, behind.
+    Empty,
+    Behind,
+    /// Not at all if somebody is there.
+    IfFree,
+}
+
 enum Refused {
     /// An earlier try had entered.
     There(i64, Info),
@@ -319,31 +347,27 @@ enum Refused {
 /// The number of a key that is to enter.
 struct Number<'a> {
     lease: &'a Arc<Lease>,
+    name: &'a str,
     number: u32,
     doubted: bool,
 }
 
 impl<'a> Number<'a> {
-    fn new(lease: &'a Arc<Lease>, given: Option<u32>) -> Self {
-        Number { lease, number: given.unwrap_or_else(|| lease.holds.take()), doubted: false }
+    fn new(lease: &'a Arc<Lease>, number: u32, name: &'a str) -> Self {
+        Number { lease, name, number, doubted: false }
     }
 
     fn place(self, created: i64) -> Place {
-        let Number { lease, number, doubted } = self;
+        let Number { lease, number, doubted, .. } = self;
         Place { lease: lease.clone(), number, doubted, created }
     }
 
     /// It has not entered, and will not.
     fn give_back(self) {
         if !self.doubted {
-            self.lease.holds.give_back(self.number);
+            self.lease.holds.give_back(self.number, self.name);
         }
     }
-}
-
-/// What the transaction inside did, if it came to that.
-fn innermost(mut reply: TxnReply) -> TxnReply {
-    reply.txns.pop().unwrap_or(reply)
 }
 
 fn lease_gone(lease: &Lease) -> Error {

@@ -188,7 +188,7 @@ impl Acquisition {
 /// Leaves a place, and enters for the next in line, in one request.
 async fn hand_over(queue: &Queue, place: &Place, next: Waiter) -> Result<Deleted> {
     let lease = place.lease.clone();
-    let (number, epoch) = (lease.holds.take(), lease.epoch.value());
+    let (number, epoch) = (lease.holds.take(&queue.name), lease.epoch.value());
     let answer = queue.leave_for(place, number, epoch, next.who.record().encode()).await;
     let deleted = answer.as_ref().ok().map(|reply| reply.deleted[0]);
     next.come_forward(Turn::Sent(Sent { lease, number, epoch, answer }));
