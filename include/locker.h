@@ -228,7 +228,7 @@ typedef struct locker_info {
   int64_t reserved[4];
   // The holder's process on `host`; 0: not known.
   uint32_t pid;
-  // How many wait behind the holder.
+  // How many wait behind the holder: clients, of which one may want it many times.
   uint32_t waiters;
   // One of locker_mode.
   int32_t mode;

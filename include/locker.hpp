@@ -129,7 +129,7 @@ struct info {
   std::uint32_t pid = 0; ///< the holder's process on `host`; 0: not known
   std::string program{};
   std::optional<std::chrono::system_clock::time_point> since{}; ///< when it was asked for, by the holder's clock
-  std::uint32_t waiters = 0;                                    ///< how many wait behind the holder
+  std::uint32_t waiters = 0;                                    ///< how many clients wait behind the holder
   /// How long the holder's lease lasts if it is not kept alive from now on. Not told by this release: always nothing.
   std::optional<milliseconds> lease_left{};
   /// The revision of etcd at which it was so; 0: not known. It rises with every write to etcd, of whatever key.

@@ -29,7 +29,7 @@ pub struct Info {
     pub program: String,
     /// When its holder asked for it, by the clock of the holder's machine.
     pub since: Option<SystemTime>,
-    /// How many wait behind the holder.
+    /// How many wait behind the holder: clients, of which one may want it many times.
     pub waiters: u32,
     /// How long the holder's lease would last if it were not kept alive from now on. Not told by this release: always
     /// `None`.

@@ -29,7 +29,7 @@ type Info struct {
 	Program string
 	// Since is when the holder asked for the lock, by its own clock; the zero time when not known.
 	Since time.Time
-	// Waiters is how many wait behind the holder.
+	// Waiters is how many wait behind the holder: clients, of which one may want it many times.
 	Waiters int
 	// LeaseLeft is how long the holder's lease lasts if it is not kept alive from now on; negative when not known. It is
 	// not told by this release: always negative.

@@ -138,7 +138,7 @@ pub struct locker_info {
     pub reserved: [i64; 4],
     /// The holder's process on `host`; 0: not known.
     pub pid: u32,
-    /// How many wait behind the holder.
+    /// How many wait behind the holder: clients, of which one may want it many times.
     pub waiters: u32,
     /// One of locker_mode.
     pub mode: i32,

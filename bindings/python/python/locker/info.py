@@ -38,7 +38,7 @@ class Info:
     """When its holder asked for it, in UTC, by the clock of the holder's machine."""
 
     waiters: int
-    """How many wait behind the holder."""
+    """How many wait behind the holder: clients, of which one may want it many times."""
 
     lease_left: float | None
     """Seconds that the holder's lease would last if it were not kept alive from now on. Not told by this release: always
