@@ -242,11 +242,16 @@ impl Acquisition {
         self.course.when(|course| course.more.as_ref()?.finished.clone()).await
     }
 
-    /// Who is in the way, as far as known.
+    /// Who is in the way, as far as known. One that has not come to a place has only heard of him: that has to be of now.
     pub(crate) fn holder(&self) -> Option<Info> {
-        let in_front = self.context.lines.front(&self.name).and_then(|front| front.held_info());
-        let seen = || self.context.views.named(&self.name).and_then(|view| view.holder()).filter(Info::held);
-        in_front.or_else(seen).or_else(|| self.course.see(|course| course.more.as_ref()?.holder.clone()))
+        let (name, views) = (self.name(), &self.context.views);
+        let in_front = self.context.lines.front(name).and_then(|front| front.held_info());
+        let seen = || match self.is_placed() {
+            true => views.named(name).and_then(|view| view.holder()),
+            false => views.cached(name).map(Arc::unwrap_or_clone),
+        };
+        let told = || self.course.see(|course| course.more.as_ref()?.holder.clone());
+        in_front.or_else(|| seen().filter(Info::held)).or_else(told)
     }
 
     /// While held, what others see.

@@ -44,6 +44,8 @@ struct Members {
     current: AtomicUsize,
     /// An attempt takes no longer than this in the first round, so that a lease survives a few of them.
     longest_first_attempt: Duration,
+    /// Whether etcd is told who we are: then it may refuse.
+    known: bool,
     /// Room for calls under way: for those who look or leave, and for those who enter and for whom the others do not wait.
     room: [Semaphore; 2],
 }
@@ -82,7 +84,8 @@ impl Cluster {
         let first = getrandom::u32().unwrap_or(0) as usize % endpoints.len();
         let longest_first_attempt = (ttl / 6).clamp(PATIENCE.1, Duration::from_secs(1));
         let (current, room) = (AtomicUsize::new(first), [(); 2].map(|()| Semaphore::new(UNDER_WAY)));
-        Ok(Cluster(Arc::new(Members { endpoints, current, longest_first_attempt, room })))
+        let known = access.user.is_some() || access.cert_file.is_some();
+        Ok(Cluster(Arc::new(Members { endpoints, current, longest_first_attempt, known, room })))
     }
 
     /// The one to ask now: the one we stayed with, unless it is passed over; then the next that is not; when all are,
@@ -286,8 +289,11 @@ impl Store for Cluster {
             (true, true) => Kind::Write,
             (true, false) => Kind::Enter,
         };
-        let request = convert::txn(txn);
-        Box::pin(async move { Ok(convert::txn_reply(self.ask(kind, Method::Txn, &request, by).await?.value)) })
+        let (request, wrapped) = convert::naming_what_is_inside(convert::txn(txn), self.0.known);
+        Box::pin(async move {
+            let mut reply = convert::txn_reply(self.ask(kind, Method::Txn, &request, by).await?.value);
+            Ok(if wrapped { reply.txns.pop().unwrap_or(reply) } else { reply })
+        })
     }
 
     fn range(&self, range: Range, by: Instant) -> Pending<'_, RangeReply> {

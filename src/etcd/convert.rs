@@ -12,6 +12,36 @@ pub(super) fn txn(txn: Txn) -> proto::TxnRequest {
     }
 }
 
+/// A transaction with others inside, for an etcd that is to know who we are: inside another, beside a branch that is never
+/// taken and names what they put and read. etcd before 3.4.42, 3.5.28 and 3.6.9 asks for the permission of those inside
+/// only there. Says, too, whether it had to be.
+pub(super) fn naming_what_is_inside(txn: proto::TxnRequest, known: bool) -> (proto::TxnRequest, bool) {
+    let inside = txn.success.iter().filter_map(|op| match &op.request {
+        Some(proto::Request::Txn(inner)) => Some(inner),
+        _ => None,
+    });
+    let named: Vec<_> = inside.flat_map(named).collect();
+    if !known || named.is_empty() {
+        return (txn, false);
+    }
+    let whole = proto::RequestOp { request: Some(proto::Request::Txn(txn)) };
+    (proto::TxnRequest { compare: Vec::new(), success: vec![whole], failure: named }, true)
+}
+
+/// What a transaction inside puts, and the queue that it looks at.
+fn named(inner: &proto::TxnRequest) -> Vec<proto::RequestOp> {
+    use proto::Request::{Put, Range};
+    let compared = inner.compare.iter().filter(|compare| !compare.range_end.is_empty());
+    let looks = compared.map(|compare| (compare.key.clone(), compare.range_end.clone()));
+    let looks = looks.map(|(key, range_end)| proto::RangeRequest { key, range_end, limit: 1, ..Default::default() });
+    let does = inner.success.iter().filter_map(|op| match &op.request {
+        Some(Put(put)) => Some(Put(proto::PutRequest { key: put.key.clone(), ..Default::default() })),
+        Some(Range(range)) => Some(Range(range.clone())),
+        _ => None,
+    });
+    looks.map(Range).chain(does).map(|request| proto::RequestOp { request: Some(request) }).collect()
+}
+
 fn compare(compare: Compare) -> proto::Compare {
     use proto::CompareTarget::{Create, Mod};
     use proto::TargetUnion::{CreateRevision, ModRevision};
