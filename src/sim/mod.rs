@@ -184,3 +184,8 @@ fn who_follows_the_one_before_misses_no_end_of_it() {
 fn a_hold_that_comes_after_the_end_of_its_lease_is_lost_at_once() {
     simulate(1, uses::a_hold_after_the_end_of_its_lease());
 }
+
+#[test]
+fn who_gives_up_as_the_next_in_line_passes_the_turn_on() {
+    simulate(1, uses::a_turn_of_one_who_has_given_up());
+}

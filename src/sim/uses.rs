@@ -165,3 +165,19 @@ pub(super) async fn a_hold_after_the_end_of_its_lease() {
     assert_eq!(timeout(AT_ONCE, guard.lost()).await.expect("told at once").loss(), Some(Loss::Expired));
     timeout(PATIENCE, behind.wait(None)).await.expect("it comes to the front").unwrap();
 }
+
+/// The next in line gives up after a request was sent for it, and before that is answered.
+pub(super) async fn a_turn_of_one_who_has_given_up() {
+    let (store, own, _) = staged();
+    let held = lock(&own, "a").await.unwrap();
+    let [next, last] = [lock(&own, "a").start().unwrap(), lock(&own, "a").start().unwrap()];
+    let answered = Instant::now() + AT_ONCE;
+    store.set(first_enter("a", Fate::AnsweredAt(answered)));
+    let (unlocked, ()) = tokio::join!(held.unlock(), async {
+        sleep(A_MOMENT).await;
+        drop(next);
+    });
+    unlocked.unwrap();
+    assert!(Instant::now() >= answered, "it was not sent for");
+    timeout(AT_ONCE, last.wait(None)).await.expect("its turn comes").unwrap();
+}
