@@ -267,7 +267,7 @@ impl KeyRange {
 }
 
 impl Event {
-    fn key(&self) -> &[u8] {
+    pub(super) fn key(&self) -> &[u8] {
         match self {
             Event::Put(kv) => &kv.key,
             Event::Delete { key, .. } => key,

@@ -22,6 +22,8 @@ mod network;
 mod peer;
 mod register;
 mod scenes;
+mod staged;
+mod uses;
 mod weather;
 
 use crate::etcd::{Access, Cluster};
@@ -155,4 +157,35 @@ fn an_enter_that_comes_when_nobody_expects_it_comes_to_nothing() {
 #[test]
 fn a_stop_while_a_beat_is_answered_is_time_that_has_passed() {
     for_each_seed(20, a_stop_while_a_beat_is_answered);
+}
+
+#[test]
+fn a_key_whose_enter_was_in_doubt_is_not_used_again() {
+    simulate(1, uses::a_key_that_entered_in_doubt());
+    simulate(1, uses::a_key_that_did_not_enter_after_a_doubt());
+}
+
+#[test]
+fn a_former_use_of_a_key_is_not_taken_for_the_present_one() {
+    simulate(1, uses::a_doubt_that_is_fenced_off_before_it_begins());
+}
+
+#[test]
+fn an_earlier_use_of_a_key_is_no_proof() {
+    simulate(1, uses::a_proof_from_an_earlier_use());
+}
+
+#[test]
+fn who_follows_the_one_before_misses_no_end_of_it() {
+    simulate(1, uses::an_end_before_the_watch_of_it());
+}
+
+#[test]
+fn a_hold_that_comes_after_the_end_of_its_lease_is_lost_at_once() {
+    simulate(1, uses::a_hold_after_the_end_of_its_lease());
+}
+
+#[test]
+fn who_gives_up_as_the_next_in_line_passes_the_turn_on() {
+    simulate(1, uses::a_turn_of_one_who_has_given_up());
 }

@@ -42,10 +42,14 @@ impl Peer {
 }
 
 fn connect(weather: &Weather, connection: &Arc<Connection>, clock: &Arc<OwnClock>) -> Arc<Context> {
+    client(Arc::new(connection.clone()), clock, Duration::from_secs(weather.number(2..11)))
+}
+
+/// A client of this very store.
+pub(super) fn client(store: Arc<dyn Store>, clock: &Arc<OwnClock>, ttl: Duration) -> Arc<Context> {
     let me = Identity { host: "h".into(), pid: 1, program: "p".into() };
-    let ttl = Duration::from_secs(weather.number(2..11));
     let keys = Keys::new("/".into()).unwrap();
-    Context::new(Arc::new(connection.clone()), clock.clone(), keys, ttl, Duration::from_secs(5), me)
+    Context::new(store, clock.clone(), keys, ttl, Duration::from_secs(5), me)
 }
 
 /// A clock that runs at its own rate, and that jumps when its process was stopped.
@@ -57,7 +61,7 @@ pub(super) struct OwnClock {
 }
 
 impl OwnClock {
-    fn new(rate: f64) -> Arc<Self> {
+    pub(super) fn new(rate: f64) -> Arc<Self> {
         Arc::new(OwnClock { begun: Instant::now(), rate, jumped: AtomicU64::new(0) })
     }
 

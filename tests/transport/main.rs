@@ -2,6 +2,7 @@
 //! refusals. A [`Middleman`] in front of a real etcd says it.
 #![allow(missing_docs)]
 
+mod late;
 mod middleman;
 
 use etcd_client::proto::{PbLeaseGrantResponse, PbLeaseKeepAliveResponse, PbWatchResponse};

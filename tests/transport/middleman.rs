@@ -4,11 +4,12 @@
 
 use futures_util::stream;
 use http_body::Frame;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use std::convert::Infallible;
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tonic::body::Body;
 use tonic::codegen::Bytes;
@@ -40,8 +41,32 @@ pub(crate) enum Fate {
     Swallowed,
     /// It is done, and the answer is lost.
     Unanswered,
+    /// It is done when it is let go, whether anybody still waits for it or not; and the answer is lost.
+    Late(Arc<Late>),
     /// Each message of the answer is changed, or omitted.
     Edited(Edit),
+}
+
+/// A call that is held up.
+#[derive(Default)]
+pub(crate) struct Late {
+    let_go: Notify,
+    done: Notify,
+}
+
+impl Late {
+    /// Has it done, and returns when it is.
+    pub(crate) async fn let_go(&self) {
+        self.let_go.notify_one();
+        self.done.notified().await;
+    }
+
+    async fn hold(self: Arc<Self>, etcd: Channel, request: Request<Body>) {
+        self.let_go.notified().await;
+        let answer = etcd.oneshot(request).await.expect("etcd answers");
+        let _all = answer.into_body().collect().await;
+        self.done.notify_one();
+    }
 }
 
 pub(crate) type Edit = Arc<dyn Fn(Bytes) -> Option<Vec<u8>> + Send + Sync>;
@@ -129,6 +154,10 @@ impl Desk {
                 let _done = self.pass(request).await.into_body().collect().await;
                 pending().await
             }
+            Fate::Late(late) => {
+                tokio::spawn(late.hold(self.etcd.clone(), whole(request).await));
+                pending().await
+            }
             Fate::Edited(edit) => self.pass(request).await.map(|body| edited(body, edit)),
         }
     }
@@ -137,6 +166,13 @@ impl Desk {
         let answer = self.etcd.clone().oneshot(request).await;
         answer.unwrap_or_else(|error| Status::unavailable(error.to_string()).into_http())
     }
+}
+
+/// The same, all of it having arrived: who sends it may go.
+async fn whole(request: Request<Body>) -> Request<Body> {
+    let (head, body) = request.into_parts();
+    let bytes = body.collect().await.expect("it was sent").to_bytes();
+    Request::from_parts(head, Body::new(Full::new(bytes)))
 }
 
 /// The same with each message changed or omitted. What is no message (trailers) stays.
