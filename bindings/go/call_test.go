@@ -78,8 +78,9 @@ func TestLocksComeWithoutWaitingInC(t *testing.T) {
 			<-inC
 		}
 	}()
-	c := connect(t, ownPrefix())
-	g := lock(t, c, "x")
+	prefix := ownPrefix()
+	c, other := connect(t, prefix), connect(t, prefix) // of one client one guard alone is in the queue
+	g := lock(t, other, "x")
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error)
 	go func() {

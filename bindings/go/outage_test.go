@@ -88,6 +88,7 @@ func TestADeadlineInSilence(t *testing.T) {
 	if !eventually(func() bool { return get(t, g.client, "x").Waiters == 1 }) {
 		t.Fatal("not in the queue")
 	}
+	get(t, c, "x") // so it has heard that it is
 	way.Cut()
 	_, short := c.Lock(within(t, 300*time.Millisecond), "x") // it does not come into the queue
 	long, busy := come(t, queued), (*Error)(nil)

@@ -113,11 +113,12 @@ def test_an_unlock_that_is_cancelled_unlocks(run: Run) -> None:
     run(main)
 
 
-def test_cancelling_leaves_the_queue(run: Run, etcd: Etcd) -> None:
+def test_cancelling_leaves_the_queue(run: Run, etcd: Etcd, prefix: str) -> None:
     async def main(client: aio.Client) -> None:
-        async with client.lock("a"):
+        async with aio.connect(prefix=prefix) as other, other.lock("a"):
             waiting = [asyncio.create_task(client.lock("a")) for _ in range(50)]
-            await asyncio.to_thread(etcd.wait_for_keys, 51)
+            # All stand in line, and the first of them in etcd's queue.
+            await asyncio.to_thread(etcd.wait_for_keys, 2)
             for task in waiting:
                 task.cancel()
             for outcome in await asyncio.gather(*waiting, return_exceptions=True):
@@ -127,12 +128,13 @@ def test_cancelling_leaves_the_queue(run: Run, etcd: Etcd) -> None:
     run(main)
 
 
-def test_a_grant_at_hand_when_its_task_is_cancelled_is_given_back(run: Run, etcd: Etcd) -> None:
+def test_a_grant_at_hand_when_its_task_is_cancelled_is_given_back(run: Run, etcd: Etcd, prefix: str) -> None:
     """At once, though the outcome of the task is kept: not when garbage is collected."""
 
     async def main(client: aio.Client) -> None:
+        other = await aio.connect(prefix=prefix)
         for turns in range(8):
-            holder = await client.lock("a")
+            holder = await other.lock("a")
             task = asyncio.create_task(client.lock("a"))
             await asyncio.to_thread(etcd.wait_for_keys, 2)
             await holder.unlock()
@@ -144,6 +146,7 @@ def test_a_grant_at_hand_when_its_task_is_cancelled_is_given_back(run: Run, etcd
             if not isinstance(outcome, BaseException):
                 await outcome.unlock()
             await asyncio.to_thread(etcd.wait_for_keys, 0)
+        await other.disconnect()
 
     gc.disable()
     try:
@@ -476,7 +479,7 @@ def test_a_program_ends(etcd: Etcd, end: str, last_words: str) -> None:
     """
     with Program(source, etcd.prefix) as program:
         assert program.line() == "go"
-        lease = etcd.wait_for_keys(4)[0].lease
+        lease = etcd.wait_for_keys(1)[0].lease
         program.tell()
         ended = program.end()
     assert ended.seconds < 2

@@ -17,7 +17,10 @@ PROGRAM = """
     client = locker.connect(sys.argv[2] or None, prefix=sys.argv[1], ttl=30)
     guard = client.lock("a")
 
+    begun = threading.Barrier(4)
+
     def wait(name):
+        begun.wait()
         with client.lock(name):
             print("held by a thread", flush=True)
 
@@ -25,6 +28,7 @@ PROGRAM = """
         threads = [threading.Thread(target=wait, args=["a"], daemon=daemon) for _ in range(3)]
         for thread in threads:
             thread.start()
+        begun.wait()
         return threads
 
     def go():
@@ -33,11 +37,11 @@ PROGRAM = """
 """
 
 
-def end(source: str, etcd: Etcd, keys: int = 1, endpoint: str = "") -> Ended:
-    """Run the program until it says "go" and has so many keys, and see it end."""
+def end(source: str, etcd: Etcd, endpoint: str = "") -> Ended:
+    """Run the program until it says "go" and holds its lock, and see it end."""
     with Program(PROGRAM + source, etcd.prefix, endpoint) as program:
         assert program.line() == "go"
-        lease = etcd.wait_for_keys(keys)[0].lease
+        lease = etcd.wait_for_keys(1)[0].lease
         program.tell()
         ended = program.end()
     assert ended.seconds < 2
@@ -52,7 +56,7 @@ def test_a_lock_is_held(etcd: Etcd) -> None:
 
 def test_threads_wait(etcd: Etcd) -> None:
     """Daemon threads, that is: others keep a Python program alive."""
-    ended = end("    threads_that_wait()\n    go()", etcd, keys=4)
+    ended = end("    threads_that_wait()\n    go()", etcd)
     assert (ended.code, ended.out, ended.err) == (0, "", "")
 
 
@@ -73,7 +77,7 @@ def test_other_threads_keep_the_program_alive(etcd: Etcd) -> None:
     go()
     guard.unlock()
     """
-    ended = end(source, etcd, keys=4)
+    ended = end(source, etcd)
     assert (ended.code, ended.out.split("\n"), ended.err) == (0, ["held by a thread"] * 3, "")
 
 
@@ -130,7 +134,7 @@ def test_etcd_is_out_of_reach(connect: Connect, etcd: Etcd) -> None:
     """
     with Proxy() as proxy, Program(PROGRAM + source, etcd.prefix, proxy.endpoint) as program:
         assert program.line() == "go"
-        lease = etcd.wait_for_keys(4)[0].lease
+        lease = etcd.wait_for_keys(1)[0].lease
         proxy.swallow()
         program.tell()
         ended = program.end()
