@@ -12,7 +12,8 @@ pub(crate) struct Bell<T>(Mutex<Inner<T>>);
 
 struct Inner<T> {
     value: T,
-    /// Most of the time nobody waits.
+    /// Most of the time nobody waits: then it is to take no more than a pointer.
+    #[allow(clippy::box_collection)]
     waiting: Option<Box<Vec<(u64, Waker)>>>,
 }
 

@@ -4,6 +4,9 @@
 //! A lock changes hands in one process as fast as etcd answers, and others find one client in the queue and not a
 //! thousand. It is no part of what keeps two from holding a lock: etcd's queue alone does that.
 
+// The name of an acquisition, which alone is compared, never changes.
+#![allow(clippy::mutable_key_type)]
+
 use crate::acquisition::Acquisition;
 use crate::lease::Lease;
 use crate::store::{Fault, TxnReply};

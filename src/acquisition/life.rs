@@ -14,7 +14,7 @@ impl Acquisition {
     /// The task from the beginning until it holds, or has ended without.
     pub(super) async fn come_to_hold(self: Arc<Self>, queue: Queue, ask: Ask, joined: Joined, abandoned: Abandoned) {
         let mut way = Way::new(&self, queue, ask);
-        let held = match way.to_the_front(joined).await {
+        let held = match way.get_to_the_front(joined).await {
             Some(place) => match self.hold(place) {
                 Ok(()) => true,
                 Err(place) => {

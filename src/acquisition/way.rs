@@ -70,7 +70,7 @@ impl<'a> Way<'a> {
     }
 
     /// Stands in line, enters and waits until the lock is held; enters again if the place is lost. `None`: it has ended.
-    pub(super) async fn to_the_front(&mut self, joined: Joined) -> Option<Place> {
+    pub(super) async fn get_to_the_front(&mut self, joined: Joined) -> Option<Place> {
         let mut turn = self.line_up(joined).await?;
         loop {
             let (place, before) = self.enter(turn).await?;

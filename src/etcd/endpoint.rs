@@ -209,7 +209,7 @@ impl Endpoint {
 
     /// Asks, with a message that was framed. What etcd says not to have looked at is asked once more, on a new connection:
     /// so it is when a connection is ended politely.
-    pub(crate) async fn ask<M: Message + Default>(
+    pub(super) async fn ask<M: Message + Default>(
         &self,
         stubs: &Stubs,
         method: Method,
