@@ -154,6 +154,10 @@ impl Queue {
                 }
                 Ok(None) => (),
                 Err(Fault::LeaseGone) => return Err(Lapse::Gone(lease_gone(lease))),
+                Err(Fault::Refused(error)) => {
+                    number.give_back();
+                    return Err(Lapse::Failed(error));
+                }
                 Err(fault) => return Err(Lapse::Failed(fault.into_error())),
             }
         }

@@ -35,24 +35,21 @@ impl Acquisition {
     fn hold(self: &Arc<Self>, place: Place) -> Result<(), Place> {
         let (lease, number, token) = (place.lease.clone(), place.number, place.created);
         lease.holds.hold(number, self.clone());
-        // Whoever looks at the lease only now has not missed its end.
-        let status = lease.status().borrow().clone();
         let held = self.course.alter(|course| {
             if course.has_ended() {
                 return Err(place);
             }
             course.phase = Phase::Held(place);
-            let (state, error) = match &status {
-                Status::AtRisk(error) => (State::AtRisk, Some(error.clone())),
-                _ => (State::Held, None),
-            };
-            course.tell(Change { state, token, error });
+            course.tell(Change { state: State::Held, token, error: None });
             Ok(())
         });
+        // Only now: of what has changed before nobody could tell it.
+        let status = lease.status().borrow().clone();
         match (&held, status) {
             (Err(_), _) => lease.holds.release(number),
             (Ok(()), Status::Ended(why)) => self.lose_it(why),
-            _ => (),
+            (Ok(()), Status::AtRisk(why)) => self.tell_held(Some(why)),
+            (Ok(()), Status::Alive) => (),
         }
         held
     }
