@@ -88,12 +88,12 @@ impl Client {
         Ok(Watcher::new(name, holders))
     }
 
-    /// Ends all guards and watchers of this client and its lease, and waits until etcd has confirmed it, at most for
-    /// the client's timeout. If that fails ([`Unavailable`](crate::ErrorKind::Unavailable)), the locks end with their
-    /// lease. Once the future was polled, dropping it does not undo it. Later calls on this client or its clones fail with
-    /// [`Cancelled`](crate::ErrorKind::Cancelled), but for `disconnect`, which has nothing left to do.
-    pub async fn disconnect(&self) -> Result<()> {
-        self.context.close().await
+    /// Ends all guards and watchers of this client and its lease, in the call: none of its guards comes to hold a lock
+    /// after it. Await what it returns to know that etcd has confirmed it, at most for the client's timeout. If that fails
+    /// ([`Unavailable`](crate::ErrorKind::Unavailable)), the locks end with their lease. Later calls on this client or its
+    /// clones fail with [`Cancelled`](crate::ErrorKind::Cancelled), but for `disconnect`, which has nothing left to do.
+    pub fn disconnect(&self) -> impl Future<Output = Result<()>> + Send + use<> {
+        self.context.close()
     }
 
     /// The limit of what waits for etcd, as given to [`Connect::timeout`].

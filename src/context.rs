@@ -5,7 +5,6 @@ use crate::commit::Commit;
 use crate::history::History;
 use crate::info::Record;
 use crate::key::Keys;
-use crate::lease::Lease;
 use crate::leases::{Granted, Leases, Left};
 use crate::line::Lines;
 use crate::store::Store;
@@ -89,33 +88,32 @@ impl Context {
         }
     }
 
-    /// Ends everything here, and waits until etcd has confirmed the end of the lease. That goes on when this is dropped.
-    pub(crate) async fn close(&self) -> Result<()> {
+    /// Ends everything here in the call; what it returns waits until etcd has confirmed the end of the lease, which goes
+    /// on when that is dropped.
+    pub(crate) fn close(&self) -> impl Future<Output = Result<()>> + Send + use<> {
         let disconnected = || Closed::Disconnected.to_error();
         self.views.close(Closed::Disconnected);
-        match self.leases.close(disconnected(), disconnected()) {
-            Left::Nothing => Ok(()),
-            Left::Lease(lease) => self.revoke(lease).await,
-            Left::Grant(granted) => self.revoked(granted).await,
+        let (left, leases, by) = (self.leases.close(disconnected(), disconnected()), self.leases.clone(), self.by());
+        let revoked = match left {
+            Left::Nothing => None,
+            Left::Lease(lease) => Some(self.runtime.spawn(async move { leases.revoke(&lease).await })),
+            Left::Grant(granted) => Some(self.runtime.spawn(revoked(granted, by))),
+        };
+        async move {
+            let Some(revoked) = revoked else { return Ok(()) };
+            revoked.await.unwrap_or_else(|_| Err(Error::new(ErrorKind::Cancelled, "the runtime is shutting down")))
         }
     }
+}
 
-    async fn revoke(&self, lease: Arc<Lease>) -> Result<()> {
-        let leases = self.leases.clone();
-        let revoked = self.runtime.spawn(async move { leases.revoke(&lease).await });
-        let gone = || Error::new(ErrorKind::Cancelled, "the runtime is shutting down");
-        revoked.await.unwrap_or_else(|_| Err(gone()))
-    }
-
-    /// Waits until a grant that was under way has come to its end.
-    async fn revoked(&self, mut granted: Granted) -> Result<()> {
-        match timeout_at(self.by(), granted.wait_for(Option::is_some)).await {
-            Ok(Ok(end)) => match &*end {
-                Some(Err(error)) if error.kind() != ErrorKind::Cancelled => Err(error.clone()),
-                _ => Ok(()),
-            },
-            _ => Err(Error::new(ErrorKind::Unavailable, "etcd has not confirmed the end of the lease")),
-        }
+/// Waits until a grant that was under way has come to its end.
+async fn revoked(mut granted: Granted, by: Instant) -> Result<()> {
+    match timeout_at(by, granted.wait_for(Option::is_some)).await {
+        Ok(Ok(end)) => match &*end {
+            Some(Err(error)) if error.kind() != ErrorKind::Cancelled => Err(error.clone()),
+            _ => Ok(()),
+        },
+        _ => Err(Error::new(ErrorKind::Unavailable, "etcd has not confirmed the end of the lease")),
     }
 }
 

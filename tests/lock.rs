@@ -281,6 +281,22 @@ async fn disconnect_ends_everything() {
 }
 
 #[tokio::test]
+async fn nobody_comes_to_hold_in_a_client_that_is_told_to_disconnect() {
+    let etcd = Etcd::start();
+    let client = client(&etcd).await;
+    let holder = client.lock("x").await.unwrap();
+    let waiting: Vec<_> = (0..20).map(|_| client.lock("x").start().unwrap()).collect();
+    let disconnected = client.disconnect();
+    drop(holder);
+    for guard in waiting {
+        let told = timeout(PATIENCE, guard.changed()).await.unwrap().unwrap();
+        assert_eq!((told.state, told.error.unwrap().kind()), (State::Ended, ErrorKind::Cancelled));
+    }
+    disconnected.await.unwrap();
+    assert_eq!(etcd.keys("/locker/"), [""; 0]);
+}
+
+#[tokio::test]
 async fn a_client_that_is_dropped_leaves_no_lease() {
     let etcd = Etcd::start();
     let guard = client(&etcd).await.lock("x").await.unwrap();

@@ -226,12 +226,14 @@ impl Client {
 
     fn disconnect(&self, limit: Limit) -> Result<(), Fail> {
         let deadline = limit.deadline(self.core.timeout());
+        // Before its guards end one by one: none of them is to hold in the place of another that ended sooner.
+        let ended = self.core.disconnect();
         let callbacks = self.end_members();
-        let (core, unfinished) = (self.core.clone(), self.runtime.unfinished());
+        let unfinished = self.runtime.unfinished();
         let confirmed = self.runtime.confirm(limit, async move {
             // Whether the call waits for it or not.
             let _unfinished = unfinished;
-            core.disconnect().await
+            ended.await
         });
         confirmed.and(callbacks.iter().try_for_each(|callback| quiet(callback, limit, deadline)))
     }

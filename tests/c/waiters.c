@@ -9,7 +9,7 @@ static locker_guard guards[MOST];
 static count waiting = COUNT, cancelled = COUNT;
 
 static void *wait_for_it(void *guard) {
-  locker_error error;
+  locker_error error = {.message = "it holds"};
   count_up(&waiting);
   locker_code code = locker_wait(*(locker_guard *)guard, 0, &error);
   /* A bad handle: it had not begun to wait yet when the handle was spent. */

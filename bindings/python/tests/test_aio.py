@@ -155,7 +155,7 @@ def test_a_grant_at_hand_when_its_task_is_cancelled_is_given_back(run: Run, etcd
         gc.enable()
 
 
-def test_a_thousand_random_timeouts_leave_nothing(run: Run, etcd: Etcd) -> None:
+def test_a_thousand_random_timeouts_leave_nothing(run: Run, etcd: Etcd, prefix: str) -> None:
     """Some get the lock, some do not, and some get it in the very instant in which they give up."""
     holding = 0
 
@@ -175,7 +175,8 @@ def test_a_thousand_random_timeouts_leave_nothing(run: Run, etcd: Etcd) -> None:
         # On a slow machine none may get it in so short a time; a few therefore have patience.
         limits = [random.uniform(0, 1.5) for _ in range(990)] + [DEADLINE] * 10
         random.shuffle(limits)
-        done = await asyncio.gather(*(contend(client, limit) for limit in limits))
+        async with aio.connect(prefix=prefix, ttl=3) as other:  # Turns go from client to client, and within each.
+            done = await asyncio.gather(*(contend(random.choice([client, other]), limit) for limit in limits))
         assert 10 <= sum(done) < 1000
         await asyncio.to_thread(etcd.wait_for_keys, 0)
         async with client.lock("a", timeout=DEADLINE):
@@ -184,9 +185,9 @@ def test_a_thousand_random_timeouts_leave_nothing(run: Run, etcd: Etcd) -> None:
     run(main)
 
 
-def test_waiting_costs_no_thread_and_does_not_block_the_loop(run: Run) -> None:
+def test_waiting_costs_no_thread_and_does_not_block_the_loop(run: Run, other: locker.Client) -> None:
     async def main(client: aio.Client) -> None:
-        async with client.lock("a"):
+        with other.lock("a"):
             threads = len(os.listdir("/proc/self/task"))
             waiting = [asyncio.create_task(client.lock("a")) for _ in range(100)]
             for _ in range(100):
@@ -460,7 +461,8 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end, last_words", list(ENDS.items()))
-def test_a_program_ends(etcd: Etcd, end: str, last_words: str) -> None:
+def test_a_program_ends(client: locker.Client, etcd: Etcd, end: str, last_words: str) -> None:
+    """Tasks wait in etcd's queue, for "b", and behind a guard of their own client, for "a"."""
     source = f"""
     import asyncio, os, signal, sys
     from locker import aio
@@ -469,19 +471,20 @@ def test_a_program_ends(etcd: Etcd, end: str, last_words: str) -> None:
         global client, guard
         client = await aio.connect(prefix=sys.argv[1], ttl=30)
         guard = await client.lock("a")
-        for _ in range(3):
-            asyncio.create_task(client.lock("a"))
+        for name in "aabb":
+            asyncio.create_task(client.lock(name))
         print("go", flush=True)
         await asyncio.to_thread(sys.stdin.readline)
         {end}
 
     asyncio.run(main())
     """
-    with Program(source, etcd.prefix) as program:
+    with client.lock("b") as guard, Program(source, etcd.prefix) as program:
         assert program.line() == "go"
-        lease = etcd.wait_for_keys(1)[0].lease
+        [lease] = {key.lease for key in etcd.wait_for_keys(3) if key.name != guard.key}
         program.tell()
         ended = program.end()
+        assert [key.name for key in etcd.keys()] == [guard.key]
     assert ended.seconds < 2
     assert not etcd.lease_exists(lease)
     assert (ended.err.splitlines() or [""])[-1] == last_words

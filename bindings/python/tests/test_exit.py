@@ -13,23 +13,22 @@ from support import Ended, Etcd, Program, row
 import locker
 
 PROGRAM = """
-    import locker, os, sys, threading
+    import locker, os, sys, threading, time
     client = locker.connect(sys.argv[2] or None, prefix=sys.argv[1], ttl=30)
     guard = client.lock("a")
 
-    begun = threading.Barrier(4)
-
-    def wait(name):
-        begun.wait()
-        with client.lock(name):
+    def wait(waiter):
+        with waiter.lock("a"):
             print("held by a thread", flush=True)
 
     def threads_that_wait(daemon=True):
-        threads = [threading.Thread(target=wait, args=["a"], daemon=daemon) for _ in range(3)]
+        # Of another client than the holder's: the first stands in etcd's queue, the others behind it in the client's line.
+        waiter = locker.connect(sys.argv[2] or None, prefix=sys.argv[1], ttl=30)
+        threads = [threading.Thread(target=wait, args=[waiter], daemon=daemon) for _ in range(3)]
         for thread in threads:
             thread.start()
-        begun.wait()
-        return threads
+        while any(sys._current_frames()[thread.ident].f_code is not wait.__code__ for thread in threads):
+            time.sleep(0.001)
 
     def go():
         print("go", flush=True)
@@ -37,16 +36,15 @@ PROGRAM = """
 """
 
 
-def end(source: str, etcd: Etcd, endpoint: str = "") -> Ended:
-    """Run the program until it says "go" and holds its lock, and see it end."""
-    with Program(PROGRAM + source, etcd.prefix, endpoint) as program:
+def end(source: str, etcd: Etcd, keys: int = 1) -> Ended:
+    """Run the program until it says "go" and has so many keys, and see it end."""
+    with Program(PROGRAM + source, etcd.prefix, "") as program:
         assert program.line() == "go"
-        lease = etcd.wait_for_keys(1)[0].lease
+        leases = {key.lease for key in etcd.wait_for_keys(keys)}
         program.tell()
         ended = program.end()
     assert ended.seconds < 2
-    if not endpoint:
-        assert not etcd.lease_exists(lease)
+    assert not any(etcd.lease_exists(lease) for lease in leases)
     return ended
 
 
@@ -56,7 +54,7 @@ def test_a_lock_is_held(etcd: Etcd) -> None:
 
 def test_threads_wait(etcd: Etcd) -> None:
     """Daemon threads, that is: others keep a Python program alive."""
-    ended = end("    threads_that_wait()\n    go()", etcd)
+    ended = end("    threads_that_wait()\n    go()", etcd, keys=2)
     assert (ended.code, ended.out, ended.err) == (0, "", "")
 
 
@@ -77,7 +75,7 @@ def test_other_threads_keep_the_program_alive(etcd: Etcd) -> None:
     go()
     guard.unlock()
     """
-    ended = end(source, etcd)
+    ended = end(source, etcd, keys=2)
     assert (ended.code, ended.out.split("\n"), ended.err) == (0, ["held by a thread"] * 3, "")
 
 
@@ -134,13 +132,14 @@ def test_etcd_is_out_of_reach(connect: Connect, etcd: Etcd) -> None:
     """
     with Proxy() as proxy, Program(PROGRAM + source, etcd.prefix, proxy.endpoint) as program:
         assert program.line() == "go"
-        lease = etcd.wait_for_keys(1)[0].lease
+        leases = [key.lease for key in etcd.wait_for_keys(2)]
         proxy.swallow()
         program.tell()
         ended = program.end()
     assert (ended.code, ended.err) == (0, "")
     assert ended.seconds < 2
-    etcd.ctl("lease", "revoke", f"{lease:x}")
+    for lease in leases:
+        etcd.ctl("lease", "revoke", f"{lease:x}")
 
 
 def test_a_program_that_is_killed_hangs_nobody(connect: Connect, etcd: Etcd) -> None:

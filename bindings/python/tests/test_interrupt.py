@@ -55,8 +55,10 @@ def test_ctrl_c_ends_a_program_that_does_not_catch_it(client: locker.Client, etc
 
 
 @pytest.mark.parametrize("busy", [False, True])
-def test_an_interruption_at_any_moment_leaves_nothing(client: locker.Client, etcd: Etcd, busy: bool) -> None:
-    held = client.lock("a") if busy else None
+def test_an_interruption_at_any_moment_leaves_nothing(
+    client: locker.Client, other: locker.Client, etcd: Etcd, busy: bool
+) -> None:
+    held = other.lock("a") if busy else None
     for _ in range(30):
         with suppress(Interrupted), interrupt_after(random.uniform(0.0001, 0.01)):
             with client.lock("a"):
