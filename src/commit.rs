@@ -19,8 +19,14 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-/// How many requests are under way at once. One more keeps etcd busy while the answers of the other are read.
+/// How many requests are under way at once, at most. More than one only where those who wait fill it, or where etcd is far
+/// away or busy: then it is not what a request costs that they wait for.
 const LANES: usize = 2;
+/// What takes longer than this is worth another request beside it.
+const LONG: Duration = Duration::from_millis(2);
+/// Before a request is sent, those whom the last one has answered have so many turns to come back: their next steps then
+/// travel in it too.
+const TURNS: usize = 4;
 /// How many parts a request has at most: etcd allows 128 operations, counting those inside.
 const PARTS: usize = 60;
 
@@ -38,6 +44,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Traffic {
     under_way: usize,
+    /// When the youngest of those under way was sent.
+    sent: Option<Instant>,
     waiting: VecDeque<Part>,
 }
 
@@ -70,11 +78,10 @@ impl Commit {
     }
 
     async fn send(&self, what: What, by: Instant) -> Result<Done, Fault> {
-        let waiting = self.0.enqueue(what, by);
-        let (id, done) = match waiting {
+        let (id, done) = match self.0.enqueue(what, by) {
             Ok(waiting) => waiting,
             Err(what) => {
-                let _lane = Lane(self.0.clone());
+                let _lane = Lane { inner: self.0.clone(), is_used: true };
                 return what.send_alone(&*self.0.store, by).await;
             }
         };
@@ -93,16 +100,39 @@ fn too_slow() -> Error {
 
 impl Inner {
     /// Gives it back if it need not wait: then a lane is its own.
-    fn enqueue(&self, what: What, by: Instant) -> Result<(u64, oneshot::Receiver<Result<Done, Fault>>), What> {
+    fn enqueue(self: &Arc<Self>, what: What, by: Instant) -> Result<(u64, oneshot::Receiver<Result<Done, Fault>>), What> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut traffic = self.traffic();
-        if traffic.under_way < LANES {
-            traffic.under_way += 1;
+        let opens_a_lane = traffic.has_room();
+        traffic.under_way += usize::from(opens_a_lane);
+        if opens_a_lane && traffic.waiting.is_empty() {
+            traffic.sent = Some(Instant::now());
             return Err(what);
         }
         let (id, (tell, done)) = (NEXT.fetch_add(1, Ordering::Relaxed), oneshot::channel());
         traffic.waiting.push_back(Part { id, what, by, tell });
+        drop(traffic);
+        if opens_a_lane {
+            self.send_next();
+        }
         Ok((id, done))
+    }
+
+    /// Has those who wait travel in a lane that is theirs.
+    fn send_next(self: &Arc<Self>) {
+        let lane = Lane { inner: self.clone(), is_used: false };
+        self.runtime.spawn(lane.go());
+    }
+
+    /// Waits until nobody comes any more of those who come at once.
+    async fn gather(&self) {
+        let (mut waiting, mut turns) = (0, 0);
+        while turns < TURNS {
+            tokio::task::yield_now().await;
+            let now = self.traffic().waiting.len();
+            turns = if now == waiting || now > PARTS { turns + 1 } else { 0 };
+            waiting = now;
+        }
     }
 
     /// Whether it was still waiting.
@@ -185,6 +215,11 @@ fn shared_condition(parts: &[Part]) -> Option<Compare> {
 }
 
 impl Traffic {
+    fn has_room(&self) -> bool {
+        let is_long = || self.sent.is_some_and(|sent| sent.elapsed() > LONG);
+        self.under_way == 0 || self.under_way < LANES && (self.waiting.len() >= PARTS || is_long())
+    }
+
     /// Those who travel together next: the first of each queue.
     fn board(&mut self) -> Vec<Part> {
         let (mut queues, mut aboard, mut left) = (HashSet::new(), Vec::new(), VecDeque::new());
@@ -195,6 +230,7 @@ impl Traffic {
             }
         }
         self.waiting = left;
+        self.sent = Some(Instant::now());
         aboard
     }
 }
@@ -243,22 +279,37 @@ impl Done {
 }
 
 /// Room for one request. When it is free, those who wait use it.
-struct Lane(Arc<Inner>);
+struct Lane {
+    inner: Arc<Inner>,
+    /// Whether its request was sent; if not, the runtime has ended.
+    is_used: bool,
+}
+
+impl Lane {
+    /// Sends those who wait; where there are several, those who come after it, too.
+    async fn go(mut self) {
+        let mut several = true;
+        while several {
+            self.inner.gather().await;
+            let parts = self.inner.traffic().board();
+            self.is_used = true;
+            several = parts.len() > 1;
+            if !parts.is_empty() {
+                self.inner.send_parts(parts).await;
+            }
+        }
+    }
+}
 
 impl Drop for Lane {
     fn drop(&mut self) {
-        let parts = {
-            let mut traffic = self.0.traffic();
-            let parts = traffic.board();
-            traffic.under_way -= usize::from(parts.is_empty());
-            parts
-        };
-        if parts.is_empty() {
-            return;
+        let mut traffic = self.inner.traffic();
+        if self.is_used && !traffic.waiting.is_empty() {
+            drop(traffic);
+            self.inner.send_next();
+        } else {
+            traffic.under_way -= 1;
         }
-        // Not under the lock: a runtime that ends drops it at once.
-        let lane = Lane(self.0.clone());
-        self.0.runtime.spawn(async move { lane.0.send_parts(parts).await });
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, yield_now};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -227,4 +227,45 @@ pub(super) async fn what_never_was_sent_is_not_done() {
     assert!(matches!(in_vain.await.unwrap(), Err(Fault::NotDone(_))));
     // The other one had been sent when its time was over.
     assert!(matches!(late.await.unwrap(), Err(Fault::Doubt(_)) | Ok(_)));
+}
+
+/// Those whom a request has answered come back for the next, and do not find that it has left without them.
+pub(super) async fn who_comes_back_at_once_travels_along() {
+    let (mut scene, mut under_way) = busy().await;
+    let again = |n: u32| {
+        let commit = scene.commit.clone();
+        tokio::spawn(async move {
+            for _ in 0..3 {
+                commit.delete(format!("a{n}/1"), soon()).await.unwrap();
+            }
+        })
+    };
+    let all: Vec<_> = (0..3).map(again).collect();
+    yield_now().await;
+    let mut request = scene.after(under_way.pop().unwrap(), Fate::Done).await;
+    for _ in 0..2 {
+        assert!(request.0.ends_with("-a0/1 -a1/1 -a2/1"), "{}", request.0);
+        request = scene.after(request, Fate::Done).await;
+    }
+    assert_eq!(request.0, "-a0/1 -a1/1 -a2/1");
+    request.1.send(Fate::Done).unwrap();
+    for one in all {
+        one.await.unwrap();
+    }
+}
+
+/// Then etcd is far away, and to wait for the answer would cost more than a request does.
+pub(super) async fn beside_one_that_takes_long_another_goes() {
+    let (tell, asked) = mpsc::unbounded_channel();
+    let (_, model, _) = calm(1);
+    let mut scene = Scene { commit: Commit::new(Arc::new(Waiting { model, asked: tell })), asked };
+    scene.enter("a/1");
+    let slow = scene.asked.recv().await.unwrap();
+    scene.enter("b/1");
+    yield_now().await;
+    assert!(scene.asked.try_recv().is_err(), "an answer may come any moment");
+    sleep(Duration::from_millis(3)).await;
+    scene.enter("c/1");
+    let beside = scene.asked.recv().await.unwrap();
+    assert_eq!((&*slow.0, &*beside.0), ("+a/1", "[+b/1] [+c/1]"));
 }

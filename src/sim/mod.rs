@@ -89,6 +89,8 @@ fn requests_are_gathered() {
     simulate(1, batches::a_doubt_of_many_is_a_doubt_of_each());
     simulate(1, batches::what_is_refused_together_is_asked_one_by_one());
     simulate(1, batches::what_never_was_sent_is_not_done());
+    simulate(1, batches::who_comes_back_at_once_travels_along());
+    simulate(1, batches::beside_one_that_takes_long_another_goes());
 }
 
 #[test]
