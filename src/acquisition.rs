@@ -4,6 +4,7 @@
 //! another leaves. Between the two there is none: a client may hold very many locks.
 
 mod life;
+mod part;
 mod way;
 
 use crate::bell::Bell;
@@ -12,7 +13,8 @@ use crate::holds::Held;
 use crate::info::{Info, Record};
 use crate::key;
 use crate::lease::Status;
-use crate::queue::{Place, Queue};
+use crate::line::Joined;
+use crate::queue::{Place, Queues};
 use crate::{Change, Error, ErrorKind, Result, State};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,7 +30,8 @@ const UNREAD: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Acquisition {
     context: Arc<Context>,
-    name: Box<str>,
+    /// The names of the locks, with NUL between them, which no name has: mostly it is one.
+    names: Box<str>,
     /// When it was asked for, in milliseconds since 1970.
     since: u64,
     course: Bell<Course>,
@@ -168,8 +171,8 @@ impl Course {
 
 impl Acquisition {
     /// Starts the task.
-    pub(crate) fn start(queue: Queue, words: Words, ask: Ask) -> Arc<Self> {
-        let context = queue.context().clone();
+    pub(crate) fn start(queues: Queues, words: Words, ask: Ask) -> Arc<Self> {
+        let context = queues.context().clone();
         let course = Course {
             phase: Phase::Waiting,
             given_up: false,
@@ -182,19 +185,36 @@ impl Acquisition {
         let runtime = context.runtime.clone();
         let acquisition = Arc::new(Acquisition {
             context,
-            name: queue.name.as_str().into(),
+            names: queues.names().collect::<Vec<_>>().join("\0").into(),
             since: crate::context::millis_since_1970(),
             course: Bell::new(course),
         });
         // Here and not in the task: first come, first served.
-        let joined = acquisition.context.lines.join(&acquisition, ask.only_if_free());
+        let joined = match acquisition.is_of_several() {
+            true => Joined::Beside,
+            false => acquisition.context.lines.join(&acquisition, ask.only_if_free()),
+        };
         let abandoned = Abandoned::new(&acquisition);
-        runtime.spawn(acquisition.clone().come_to_hold(queue, ask, joined, abandoned));
+        runtime.spawn(acquisition.clone().come_to_hold(queues, ask, joined, abandoned));
         acquisition
     }
 
+    /// The name of the lock; of several the first.
     pub(crate) fn name(&self) -> &str {
-        &self.name
+        self.names().next().unwrap_or_default()
+    }
+
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.split('\0')
+    }
+
+    pub(crate) fn is_of_several(&self) -> bool {
+        self.names.contains('\0')
+    }
+
+    /// For messages.
+    fn title(&self) -> String {
+        self.names().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(" and ")
     }
 
     /// The limit of what waits for etcd.
@@ -202,8 +222,8 @@ impl Acquisition {
         self.context.timeout
     }
 
-    fn queue(&self) -> Queue {
-        Queue::new(self.context.clone(), &self.name).expect("it was made before")
+    fn queues(&self) -> Queues {
+        Queues::new(&self.context, self.names()).expect("they were made before")
     }
 
     /// What its key says.
@@ -244,28 +264,29 @@ impl Acquisition {
 
     /// Who is in the way, as far as known. One that has not come to a place has only heard of him: that has to be of now.
     pub(crate) fn holder(&self) -> Option<Info> {
-        let (name, views) = (self.name(), &self.context.views);
+        let told = self.course.see(|course| course.more.as_ref()?.holder.clone());
+        // Of several locks the one that was found to be in the way: another may be its own.
+        let (name, views) = (told.as_ref().map_or(self.name(), |told| &told.name), &self.context.views);
         let in_front = self.context.lines.front(name).and_then(|front| front.held_info());
         let seen = || match self.is_placed() {
             true => views.named(name).and_then(|view| view.holder()),
             false => views.cached(name).map(Arc::unwrap_or_clone),
         };
-        let told = || self.course.see(|course| course.more.as_ref()?.holder.clone());
-        in_front.or_else(|| seen().filter(Info::held)).or_else(told)
+        in_front.or_else(|| seen().filter(Info::held)).or(told)
     }
 
     /// While held, what others see.
     pub(crate) fn held_info(&self) -> Option<Info> {
         let place = self.place()?;
-        let info = self.record().into_info(&self.name, place.created);
-        Some(Info { key: self.key(&place), ..info })
+        let info = self.record().into_info(self.name(), place.created);
+        Some(Info { key: self.keys(&place).swap_remove(0), ..info })
     }
 
     pub(crate) fn timed_out(&self) -> Error {
         let holder = self.holder();
         let message = match &holder {
-            Some(holder) => format!("{:?} is {}", self.name(), holder.describe_holder(self.is_ours(holder))),
-            None => format!("{:?} is not held yet, and who holds it is not known", self.name()),
+            Some(holder) => format!("{:?} is {}", holder.name, holder.describe_holder(self.is_ours(holder))),
+            None => format!("{} is not held yet, and who holds it is not known", self.title()),
         };
         Error::new(ErrorKind::Timeout, message).with_holder(holder)
     }
@@ -296,32 +317,37 @@ impl Acquisition {
         self.place().and_then(|place| place.lease.silence())
     }
 
-    /// The key of a place of it.
-    pub(crate) fn key(&self, place: &Place) -> String {
-        self.queue().key(place)
+    /// The keys of a place of it, one for each name.
+    pub(crate) fn keys(&self, place: &Place) -> Vec<String> {
+        self.queues().keys(place)
+    }
+
+    /// While held, the key for the name at this index and its create revision.
+    fn held_at(&self, index: usize) -> Option<(String, i64)> {
+        let place = self.course.see(|course| match &course.phase {
+            Phase::Held(place) => Some(place.clone()),
+            _ => None,
+        })?;
+        Some((self.keys(&place).swap_remove(index), place.created))
     }
 
     /// `Ok` while held; else why not, of what was held or waited for.
     pub(crate) fn check(&self) -> Result<()> {
         match self.course.see(|course| course.phase.clone()) {
             Phase::Held(place) => place.lease.ended().map_or(Ok(()), Err),
-            Phase::Waiting => Err(Error::new(ErrorKind::Timeout, format!("{:?} is not held yet", self.name()))),
+            Phase::Waiting => Err(Error::new(ErrorKind::Timeout, format!("{} is not held yet", self.title()))),
             Phase::Ended(why) => Err(why.unwrap_or_else(|| self.unlocked())),
         }
     }
 
     pub(crate) fn unlocked(&self) -> Error {
-        Error::new(ErrorKind::Cancelled, format!("{:?} was unlocked", self.name()))
+        Error::new(ErrorKind::Cancelled, format!("{} was unlocked", self.title()))
     }
 }
 
 impl Held for Acquisition {
     fn held(&self) -> Option<(String, i64)> {
-        let place = self.course.see(|course| match &course.phase {
-            Phase::Held(place) => Some(place.clone()),
-            _ => None,
-        })?;
-        Some((self.key(&place), place.created))
+        self.held_at(0)
     }
 
     fn lease_is(&self, status: &Status) {

@@ -50,6 +50,18 @@ impl Client {
         Lock::new(self.context.clone(), name.into())
     }
 
+    /// Acquires all these locks or none, in one request and with one token: add options, then await it. It is held once
+    /// it is the first in all their queues; its guard ends as a whole, also when only one of the locks is lost.
+    ///
+    /// Two such requests never wait for each other, however their names overlap: where both want a lock, the earlier is
+    /// before the later. That holds for names in one request. Who holds a guard and asks for more may wait for ever, as
+    /// with any lock.
+    ///
+    /// At most 60 names, none of them twice: else [`Invalid`](crate::ErrorKind::Invalid).
+    pub fn lock_all(&self, names: impl IntoIterator<Item = impl Into<String>>) -> Lock {
+        Lock::all(self.context.clone(), names.into_iter().map(Into::into).collect())
+    }
+
     /// Acquires the lock if nobody holds it; `None` if somebody does. Nothing has been in the queue then.
     pub async fn try_lock(&self, name: impl Into<String>) -> Result<Option<Guard>> {
         match self.lock(name).timeout(Duration::ZERO).await {

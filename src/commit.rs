@@ -100,7 +100,11 @@ fn too_slow() -> Error {
 
 impl Inner {
     /// Gives it back if it need not wait: then a lane is its own.
-    fn enqueue(self: &Arc<Self>, what: What, by: Instant) -> Result<(u64, oneshot::Receiver<Result<Done, Fault>>), What> {
+    fn enqueue(
+        self: &Arc<Self>,
+        what: What,
+        by: Instant,
+    ) -> Result<(u64, oneshot::Receiver<Result<Done, Fault>>), What> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut traffic = self.traffic();
         let opens_a_lane = traffic.has_room();
@@ -200,6 +204,16 @@ impl Inner {
     fn traffic(&self) -> MutexGuard<'_, Traffic> {
         self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Whether it is about more than one queue.
+fn is_about_several(txn: &Txn) -> bool {
+    let mut queues = txn.then.iter().filter_map(|op| match op {
+        Op::Put { key, .. } | Op::Delete(key) => Some(key::queue_of(key)),
+        _ => None,
+    });
+    let first = queues.next();
+    queues.any(|other| Some(other) != first)
 }
 
 /// The condition of all that enter, the epoch: etcd need look at it only once. If it fails nothing is done.
@@ -315,7 +329,8 @@ impl Drop for Lane {
 
 impl Store for Commit {
     fn txn(&self, txn: Txn, by: Instant) -> Pending<'_, TxnReply> {
-        if txn.may_be_repeated() {
+        // What is about several queues goes alone: of each there is one part at most.
+        if txn.may_be_repeated() || is_about_several(&txn) {
             return self.0.store.txn(txn, by);
         }
         Box::pin(async move {

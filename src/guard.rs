@@ -64,9 +64,14 @@ impl Guard {
         Guard { acquisition }
     }
 
-    /// The lock's name.
+    /// The lock's name; of several the first.
     pub fn name(&self) -> &str {
         self.acquisition.name()
+    }
+
+    /// The names of all its locks: more than one if it is of [`lock_all`](crate::Client::lock_all).
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.acquisition.names()
     }
 
     /// The fencing token while held, else 0. Each holder of a name gets a greater one: have what the lock protects
@@ -77,7 +82,12 @@ impl Guard {
 
     /// The key in etcd that holds the lock; empty while it is not held.
     pub fn key(&self) -> String {
-        self.acquisition.place().map_or_else(String::new, |place| self.acquisition.key(&place))
+        self.acquisition.place().map_or_else(String::new, |place| self.acquisition.keys(&place).swap_remove(0))
+    }
+
+    /// The keys in etcd that hold its locks, one for each name; none while it is not held.
+    pub fn keys(&self) -> Vec<String> {
+        self.acquisition.place().map_or_else(Vec::new, |place| self.acquisition.keys(&place))
     }
 
     /// Where it stands. Reads the clock in the call: a guard whose time ran out is ENDED here, whatever was or was not

@@ -153,9 +153,10 @@ impl Store for History {
             if !txn.could_write() {
                 return self.fresh(by, || self.0.store.txn(txn.clone(), by), |reply| reply.revision).await;
             }
-            let (seen, puts) = (self.seen(), txn.then.iter().any(Op::writes));
+            let (seen, puts) = (self.seen(), txn.then.iter().any(|op| matches!(op, Op::Put { .. })));
             let reply = self.0.store.txn(txn, by).await?;
-            self.decide(seen, &reply, puts && reply.succeeded)?;
+            // To delete what is not there is no new revision.
+            self.decide(seen, &reply, puts && reply.succeeded || reply.deleted.contains(&true))?;
             Ok(reply)
         })
     }

@@ -36,7 +36,7 @@ pub(crate) struct Waiter {
 /// What a guard finds when it joins.
 pub(crate) enum Joined {
     Front,
-    /// It stands alone, and looks for itself.
+    /// It stands alone, and looks for itself: it wants no wait, or several locks at once.
     Beside,
     /// Its turn will be told.
     Behind(oneshot::Receiver<Turn>),

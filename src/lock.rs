@@ -3,7 +3,7 @@
 use crate::acquisition::{Acquisition, Ask, Words};
 use crate::context::Context;
 use crate::key::check_text;
-use crate::queue::Queue;
+use crate::queue::Queues;
 use crate::{Guard, REASON_MAX, Result, VALUE_MAX};
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -18,7 +18,7 @@ use std::time::Duration;
 #[must_use = "it does nothing until awaited or started"]
 pub struct Lock {
     context: Arc<Context>,
-    name: String,
+    names: Vec<String>,
     value: Option<String>,
     reason: String,
     timeout: Option<Duration>,
@@ -26,7 +26,11 @@ pub struct Lock {
 
 impl Lock {
     pub(crate) fn new(context: Arc<Context>, name: String) -> Self {
-        Lock { context, name, value: None, reason: String::new(), timeout: None }
+        Lock::all(context, vec![name])
+    }
+
+    pub(crate) fn all(context: Arc<Context>, names: Vec<String>) -> Self {
+        Lock { context, names, value: None, reason: String::new(), timeout: None }
     }
 
     /// What others read with [`Client::get`](crate::Client::get), at most [`VALUE_MAX`] bytes. Default: `<host>:<pid>`.
@@ -55,13 +59,13 @@ impl Lock {
     /// The wait goes on whether anybody looks at the guard or not; a [`timeout`](Lock::timeout) ends it with
     /// [`Timeout`](crate::ErrorKind::Timeout). Fails only with [`Invalid`](crate::ErrorKind::Invalid).
     pub fn start(self) -> Result<Guard> {
-        let queue = Queue::new(self.context.clone(), &self.name)?;
+        let queues = Queues::new(&self.context, self.names.iter().map(String::as_str))?;
         if let Some(value) = &self.value {
             check_text("value", value, VALUE_MAX)?;
         }
         check_text("reason", &self.reason, REASON_MAX)?;
         let words = Words { value: self.value, reason: self.reason };
-        Ok(Guard::new(Acquisition::start(queue, words, Ask::new(self.timeout))))
+        Ok(Guard::new(Acquisition::start(queues, words, Ask::new(self.timeout))))
     }
 }
 
@@ -80,6 +84,6 @@ impl IntoFuture for Lock {
 
 impl fmt::Debug for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lock").field("name", &self.name).field("timeout", &self.timeout).finish_non_exhaustive()
+        f.debug_struct("Lock").field("names", &self.names).field("timeout", &self.timeout).finish_non_exhaustive()
     }
 }

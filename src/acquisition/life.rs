@@ -1,19 +1,21 @@
 //! The life of an acquisition: it comes to hold, is told how its lease stands, and leaves.
 
+use super::part::Part;
 use super::way::{Ask, Way};
 use super::{Acquisition, Phase};
+use crate::holds::Held;
 use crate::info::Info;
 use crate::lease::Status;
 use crate::line::{Joined, Sent, Turn, Waiter};
-use crate::queue::{Place, Queue};
+use crate::queue::{Place, Queues};
 use crate::store::Deleted;
 use crate::{Change, Error, ErrorKind, Loss, Result, State};
 use std::sync::Arc;
 
 impl Acquisition {
     /// The task from the beginning until it holds, or has ended without.
-    pub(super) async fn come_to_hold(self: Arc<Self>, queue: Queue, ask: Ask, joined: Joined, abandoned: Abandoned) {
-        let mut way = Way::new(&self, queue, ask);
+    pub(super) async fn come_to_hold(self: Arc<Self>, queues: Queues, ask: Ask, joined: Joined, abandoned: Abandoned) {
+        let mut way = Way::new(&self, queues, ask);
         let held = match way.get_to_the_front(joined).await {
             Some(place) => match self.hold(place) {
                 Ok(()) => true,
@@ -33,8 +35,8 @@ impl Acquisition {
 
     /// Holds from now on; gives the place back if its owner has given up meanwhile.
     fn hold(self: &Arc<Self>, place: Place) -> Result<(), Place> {
-        let (lease, number, token) = (place.lease.clone(), place.number, place.created);
-        lease.holds.hold(number, self.clone());
+        let (lease, token, it) = (place.lease.clone(), place.created, place.clone());
+        self.enlist(&it);
         let held = self.course.alter(|course| {
             if course.has_ended() {
                 return Err(place);
@@ -46,12 +48,29 @@ impl Acquisition {
         // Only now: of what has changed before nobody could tell it.
         let status = lease.status().borrow().clone();
         match (&held, status) {
-            (Err(_), _) => lease.holds.release(number),
+            (Err(_), _) => release(&it),
             (Ok(()), Status::Ended(why)) => self.lose_it(why),
             (Ok(()), Status::AtRisk(why)) => self.tell_held(Some(why)),
             (Ok(()), Status::Alive) => (),
         }
         held
+    }
+
+    /// Has those who keep the lease know what is held.
+    fn enlist(self: &Arc<Self>, place: &Place) {
+        for (index, number) in place.numbers().enumerate() {
+            let held: Arc<dyn Held> = match index {
+                0 => self.clone(),
+                _ => Arc::new(Part { of: self.clone(), index }),
+            };
+            place.lease.holds.hold(number, held);
+        }
+    }
+
+    /// Deletes behind what is left of a place that was held.
+    fn discard(&self, place: Place) {
+        let queues = self.queues();
+        self.context.runtime.spawn(async move { queues.discard(&place).await });
     }
 
     /// That it is held, at risk for that reason if there is one.
@@ -72,11 +91,15 @@ impl Acquisition {
             if why.loss() == Some(Loss::Expired) {
                 course.more().left_over = Some(place.clone());
             }
-            course.more().finished = Some(Err(why));
+            course.more().finished = Some(Err(why.clone()));
             Some(place)
         });
         if let Some(place) = lost {
-            place.lease.holds.release(place.number);
+            release(&place);
+            if place.is_in_several() && why.loss() == Some(Loss::KeyDeleted) {
+                // Its other keys are there still.
+                self.discard(place);
+            }
             self.step_aside(true);
         }
     }
@@ -99,23 +122,22 @@ impl Acquisition {
             (first, held, course.more.as_mut().and_then(|more| more.left_over.take()))
         });
         if let Some(place) = held {
-            place.lease.holds.release(place.number);
+            release(&place);
             self.context.runtime.spawn(self.clone().leave(place, Abandoned::new(self)));
         }
         // It would keep us out, too. Its owner may have had something to stop until now.
         if let Some(place) = left_over {
-            let queue = self.queue();
-            self.context.runtime.spawn(async move { queue.discard(&place).await });
+            self.discard(place);
         }
         first
     }
 
     /// The task that leaves what was held until now.
     async fn leave(self: Arc<Self>, place: Place, abandoned: Abandoned) {
-        let left = self.depart(&self.queue(), &place).await;
+        let left = self.depart(&self.queues(), &place).await;
         self.finish(match left {
             Ok(Deleted::Absent) => {
-                let message = format!("{:?} was lost before it was unlocked", self.name());
+                let message = format!("{} was lost before it was unlocked", self.title());
                 Err(Error::lost(Loss::KeyDeleted, message))
             }
             Ok(_) => Ok(()),
@@ -125,14 +147,14 @@ impl Acquisition {
     }
 
     /// Takes a place out of etcd's queue, in one request with the enter of the next in line if there is one.
-    pub(super) async fn depart(&self, queue: &Queue, place: &Place) -> Result<Deleted> {
+    pub(super) async fn depart(&self, queues: &Queues, place: &Place) -> Result<Deleted> {
         match self.context.lines.next(self) {
-            Some(next) if place.lease.ended().is_none() => hand_over(queue, place, next).await,
+            Some(next) if place.lease.ended().is_none() => hand_over(queues, place, next).await,
             next => {
                 if let Some(next) = next {
                     next.come_forward(Turn::Enter { placed: true });
                 }
-                let left = queue.leave(place).await;
+                let left = queues.leave(place).await;
                 self.step_aside(true);
                 left
             }
@@ -182,16 +204,21 @@ impl Acquisition {
     }
 }
 
+/// Nobody need keep it any more.
+fn release(place: &Place) {
+    place.numbers().for_each(|number| place.lease.holds.release(number));
+}
+
 /// Leaves a place, and enters for the next in line, in one request.
-async fn hand_over(queue: &Queue, place: &Place, next: Waiter) -> Result<Deleted> {
+async fn hand_over(queues: &Queues, place: &Place, next: Waiter) -> Result<Deleted> {
     let lease = place.lease.clone();
-    let (number, epoch) = (lease.holds.take(&queue.name), lease.epoch.value());
-    let answer = queue.leave_for(place, number, epoch, next.who.record().encode()).await;
+    let (number, epoch) = (lease.holds.take(next.who.name()), lease.epoch.value());
+    let answer = queues.leave_for(place, number, epoch, next.who.record().encode()).await;
     let deleted = answer.as_ref().ok().map(|reply| reply.deleted[0]);
     next.come_forward(Turn::Sent(Sent { lease, number, epoch, answer }));
     match deleted {
-        Some(deleted) => Ok(queue.left(place, deleted)),
-        None => queue.leave_in_doubt(place).await,
+        Some(deleted) => Ok(queues.left(place, deleted)),
+        None => queues.leave_in_doubt(place).await,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Acquisition, Phase};
 use crate::context::Context;
 use crate::line::{Joined, Turn};
-use crate::queue::{Entered, Lapse, Place, Queue};
+use crate::queue::{Entered, Lapse, Place, Queues};
 use crate::{Error, ErrorKind, Result};
 use std::pin::pin;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ impl Ask {
 /// One way to hold a lock, as a task goes it.
 pub(super) struct Way<'a> {
     it: &'a Arc<Acquisition>,
-    queue: Queue,
+    queues: Queues,
     ask: Ask,
     /// Whether there was a place in etcd's queue. The first time etcd has to answer in the client's time limit. Once
     /// there was one, only this acquisition's own limit counts.
@@ -65,8 +65,8 @@ pub(super) struct Way<'a> {
 }
 
 impl<'a> Way<'a> {
-    pub(super) fn new(it: &'a Arc<Acquisition>, queue: Queue, ask: Ask) -> Self {
-        Way { it, queue, ask, had_place: false, unconfirmed: None }
+    pub(super) fn new(it: &'a Arc<Acquisition>, queues: Queues, ask: Ask) -> Self {
+        Way { it, queues, ask, had_place: false, unconfirmed: None }
     }
 
     /// Stands in line, enters and waits until the lock is held; enters again if the place is lost. `None`: it has ended.
@@ -83,6 +83,10 @@ impl<'a> Way<'a> {
                 Ok(()) => return Some(place),
                 Err(lapse) => {
                     debug!(name = self.it.name(), reason = %lapse, "lost the place in the queue");
+                    if place.is_in_several() {
+                        // Not in all of them.
+                        self.withdraw(&place).await;
+                    }
                     self.it.wait_again(lapse);
                 }
             }
@@ -109,7 +113,7 @@ impl<'a> Way<'a> {
             }
         };
         self.it.end(why);
-        if !self.queue.context().lines.quit(self.it) {
+        if !self.queues.context().lines.quit(self.it) {
             // Its turn has come meanwhile, and with it maybe a place.
             let turn = self.come_to_the_front(turn.await.ok());
             if let Turn::Sent(_) = turn {
@@ -129,7 +133,7 @@ impl<'a> Way<'a> {
     fn patience_in_line(&self) -> Instant {
         let now = Instant::now();
         let limit = self.ask.limit().unwrap_or(now + FOR_EVER);
-        let answer_by = self.ask.first_answer_by(self.queue.context());
+        let answer_by = self.ask.first_answer_by(self.queues.context());
         match self.had_place {
             true => limit,
             false if limit > now => limit.min(answer_by),
@@ -139,7 +143,7 @@ impl<'a> Way<'a> {
 
     /// What has run out: the patience with etcd, that has given nobody a place, or with those who have one.
     fn lose_patience(&mut self) -> Option<Error> {
-        let (context, now) = (self.queue.context(), Instant::now());
+        let (context, now) = (self.queues.context(), Instant::now());
         let front = context.lines.front(self.it.name());
         self.had_place |= front.as_ref().is_some_and(|front| front.is_placed());
         match self.had_place {
@@ -210,7 +214,7 @@ impl<'a> Way<'a> {
 
     /// Enters with the lease there is, or with a new one if that turns out to be gone.
     async fn enter_once(&self, turn: Option<Turn>) -> Result<Entered> {
-        let context = self.queue.context();
+        let context = self.queues.context();
         let by = if self.had_place { context.by() } else { self.ask.first_answer_by(context) };
         let mut sent = match turn {
             Some(Turn::Sent(sent)) => Some(sent),
@@ -219,10 +223,10 @@ impl<'a> Way<'a> {
         loop {
             let lease = match &sent {
                 Some(sent) => sent.lease.clone(),
-                None => self.queue.lease(by).await?,
+                None => self.queues.lease(by).await?,
             };
             let record = self.it.record().encode();
-            match self.queue.enter(&lease, record, self.ask.only_if_free(), sent.take(), by).await {
+            match self.queues.enter(&lease, record, self.ask.only_if_free(), sent.take(), by).await {
                 // The answer took longer than the lease lasts: that place holds nothing.
                 Ok(Entered::First(_)) if lease.ended().is_some() && Instant::now() < by => (),
                 Ok(entered) => return Ok(entered),
@@ -252,7 +256,7 @@ impl<'a> Way<'a> {
 
     /// Gives up a place that does not hold.
     pub(super) async fn withdraw(&mut self, place: &Place) {
-        if let Err(error) = self.it.depart(&self.queue, place).await {
+        if let Err(error) = self.it.depart(&self.queues, place).await {
             self.unconfirmed = Some(error);
         }
     }
@@ -260,7 +264,7 @@ impl<'a> Way<'a> {
     /// Waits for the turn of a place. `Some(Err)`: the place is gone, and one may enter again. `None`: it has ended.
     async fn wait(&mut self, place: &Place, before: u32) -> Option<Result<()>> {
         let why = tokio::select! { biased;
-            turn = self.queue.turn(place, before, |holder| self.it.set_holder(holder)) => match turn {
+            turn = self.queues.turn(place, before, |holder| self.it.set_holder(holder)) => match turn {
                 Ok(()) => return Some(Ok(())),
                 Err(Lapse::Gone(error)) if error.kind() != ErrorKind::Cancelled => return Some(Err(error)),
                 Err(Lapse::Gone(error) | Lapse::Failed(error)) => Some(error),
@@ -283,7 +287,7 @@ impl<'a> Way<'a> {
         };
         tokio::select! { biased;
             () = self.it.given_up() => None,
-            error = self.queue.context().views.wait_closed() => Some(error),
+            error = self.queues.context().views.wait_closed() => Some(error),
             () = limit => Some(self.it.timed_out()),
         }
     }

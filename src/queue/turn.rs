@@ -3,11 +3,11 @@
 //! Of few who wait, each follows the whole queue, with the view that its client has of it: that is the quickest. Of many,
 //! each follows only the place before its own, or each change would wake them all.
 
-use super::{Lapse, PAUSE, Place, Queue};
+use super::{Lapse, PAUSE, Place, Queue, Queues};
 use crate::Result;
 use crate::info::Info;
 use crate::lease::deleted;
-use crate::store::{Event, Fault, KeyRange, KeyValue, Op, Range, RangeReply, Txn, Watch};
+use crate::store::{Event, Fault, KeyRange, KeyValue, Op, Range, RangeReply, Txn, TxnReply, Watch};
 use crate::view::Rank;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -25,30 +25,94 @@ enum Looked {
     Differently,
 }
 
-impl Queue {
+impl Queues {
     /// Waits until a place is the first: then it holds the lock. `before`: how many places were before it when it entered.
     /// Tells whom it finds holding, if it had to ask. May be dropped at any time.
     pub(crate) async fn turn(&self, place: &Place, before: u32, tell: impl Fn(Info)) -> Result<(), Lapse> {
-        let is_herd = before > HERD && self.context.views.do_without(&self.name);
-        let turn = async {
-            match is_herd {
-                true => self.follow_the_one_before(place, &tell).await,
-                false => self.follow_the_queue(place).await,
-            }
-        };
         tokio::select! { biased;
             error = place.lease.wait_ended() => Err(Lapse::Gone(error)),
-            turn = turn => turn,
+            turn = self.turns(place, before, &tell) => turn,
         }
     }
 
-    async fn follow_the_queue(&self, place: &Place) -> Result<(), Lapse> {
-        let (view, key) = (self.view(), self.key(place));
-        let attention = view.attend(&key);
+    /// Of several queues one after the other: where a place is the first it stays that.
+    async fn turns(&self, place: &Place, before: u32, tell: &impl Fn(Info)) -> Result<(), Lapse> {
+        let keys = self.keys(place);
+        if let [key] = &keys[..] {
+            return self.first().turn(place, key, before, tell).await;
+        }
+        for (queue, key) in self.0.iter().zip(&keys) {
+            if let Some(before) = queue.look(place, key, tell).await {
+                queue.turn(place, key, before, tell).await?;
+            }
+        }
+        self.prove_all(place, &keys).await
+    }
+
+    /// The proof that a place is the first in all its queues at the same moment: while it waited for the last, somebody
+    /// may have deleted its key in another.
+    async fn prove_all(&self, place: &Place, keys: &[String]) -> Result<(), Lapse> {
+        let store = &self.context().store;
+        let oldest = self.0.iter().map(|queue| Range::oldest(&*queue.prefix));
+        let quick: Vec<_> = oldest.clone().map(Range::serializable).map(Op::Range).collect();
+        let slow: Vec<_> = oldest.map(Op::Range).collect();
+        let not_first = |reply: &TxnReply| {
+            keys.iter()
+                .zip(&reply.ranges)
+                .find(|(key, oldest)| !is_first(oldest, key, place.created))
+                .map(|(key, _)| key)
+        };
         loop {
-            let looked = match view.rank(&key, place.created) {
-                Rank::First => self.prove(place, &key).await?,
-                Rank::Gone => self.check_gone(place, &key).await?,
+            for (then, is_the_last_word) in [(quick.clone(), false), (slow.clone(), true)] {
+                let read = store.txn(Txn { then, ..Txn::default() }, self.context().by()).await;
+                if let Some(error) = place.lease.ended() {
+                    return Err(Lapse::Gone(error));
+                }
+                match read {
+                    Ok(reply) if reply.revision >= place.created => match not_first(&reply) {
+                        None => return Ok(()),
+                        Some(key) if is_the_last_word => return Err(Lapse::Gone(deleted(key))),
+                        Some(_) => (),
+                    },
+                    Err(Fault::Refused(error)) => return Err(Lapse::Failed(error)),
+                    _ => (),
+                }
+            }
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+impl Queue {
+    async fn turn(&self, place: &Place, key: &str, before: u32, tell: &impl Fn(Info)) -> Result<(), Lapse> {
+        let is_herd = before > HERD && self.context.views.do_without(&self.name);
+        match is_herd {
+            true => self.follow_the_one_before(place, key, tell).await,
+            false => self.follow_the_queue(place, key).await,
+        }
+    }
+
+    /// How many are before a place, as far as a quick look tells; `None`: it is the first.
+    async fn look(&self, place: &Place, key: &str, tell: &impl Fn(Info)) -> Option<u32> {
+        let read = Range::oldest(&*self.prefix).serializable();
+        let holder = match self.context.store.range(read, self.context.by()).await {
+            Ok(reply) if reply.revision < place.created => return Some(1),
+            Ok(reply) if is_first(&reply, key, place.created) => return None,
+            Ok(reply) => self.info(&reply),
+            Err(_) => return Some(1),
+        };
+        let before = holder.waiters.max(1);
+        tell(holder);
+        Some(before)
+    }
+
+    async fn follow_the_queue(&self, place: &Place, key: &str) -> Result<(), Lapse> {
+        let view = self.view();
+        let attention = view.attend(key);
+        loop {
+            let looked = match view.rank(key, place.created) {
+                Rank::First => self.prove(place, key).await?,
+                Rank::Gone => self.check_gone(place, key).await?,
                 Rank::Failed(error) => return Err(Lapse::Failed(error)),
                 Rank::NotSeenYet | Rank::Behind => Looked::AsBefore,
             };
@@ -90,15 +154,15 @@ impl Queue {
         }
     }
 
-    async fn follow_the_one_before(&self, place: &Place, tell: &impl Fn(Info)) -> Result<(), Lapse> {
-        while let Some(before) = self.one_before(place, tell).await? {
+    async fn follow_the_one_before(&self, place: &Place, key: &str, tell: &impl Fn(Info)) -> Result<(), Lapse> {
+        while let Some(before) = self.one_before(place, key, tell).await? {
             let keys = KeyRange::Key(before.clone());
             let Ok(mut watch) = self.context.store.watch(keys, None, self.context.by()).await else {
                 sleep(PAUSE).await;
                 continue;
             };
             // It may have gone before the watch began.
-            while self.one_before(place, tell).await?.as_ref() == Some(&before) {
+            while self.one_before(place, key, tell).await?.as_ref() == Some(&before) {
                 match timeout(REREAD, until_deleted(&mut *watch)).await {
                     Ok(true) => break,
                     Ok(false) => {
@@ -116,15 +180,14 @@ impl Queue {
     }
 
     /// The key before a place; `None`: it is the first, and this was the proof.
-    async fn one_before(&self, place: &Place, tell: &impl Fn(Info)) -> Result<Option<String>, Lapse> {
-        let key = self.key(place);
+    async fn one_before(&self, place: &Place, key: &str, tell: &impl Fn(Info)) -> Result<Option<String>, Lapse> {
         loop {
             let reads =
-                [Range::oldest(&*self.prefix), Range::key(&*key), Range::youngest_before(&*self.prefix, place.created)];
+                [Range::oldest(&*self.prefix), Range::key(key), Range::youngest_before(&*self.prefix, place.created)];
             let read = Txn { then: reads.map(Op::Range).into(), ..Txn::default() };
             match self.context.store.txn(read, self.context.by()).await {
-                Ok(reply) if !is_there(&reply.ranges[1], place) => return Err(Lapse::Gone(deleted(&key))),
-                Ok(reply) if is_first(&reply.ranges[0], &key, place.created) => return Ok(None),
+                Ok(reply) if !is_there(&reply.ranges[1], place) => return Err(Lapse::Gone(deleted(key))),
+                Ok(reply) if is_first(&reply.ranges[0], key, place.created) => return Ok(None),
                 Ok(reply) => {
                     tell(self.info(&reply.ranges[0]));
                     if let Some(before) = reply.ranges[2].kvs.first() {

@@ -131,8 +131,9 @@ async fn agent(stage: Arc<Stage>, peer: usize) {
 
 /// One acquisition: given up after `patience`, by dropping it. Says whether it was held.
 async fn once(stage: &Stage, peer: usize, limit: Option<Duration>, patience: Duration) -> bool {
-    let name = stage.weather.pick(&["a", "b"]).unwrap();
-    let mut lock = Lock::new(stage.peers[peer].context(), name.into());
+    // Both at once, too, now and then, in either order.
+    let names = stage.weather.pick(&["a", "a", "b", "b", "a b", "b a"]).unwrap().split(' ');
+    let mut lock = Lock::all(stage.peers[peer].context(), names.map(String::from).collect());
     if let Some(limit) = limit {
         lock = lock.timeout(limit);
     }

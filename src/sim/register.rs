@@ -31,18 +31,21 @@ impl Register {
         guards.retain(|guard| guard.strong_count() > 0);
         let mut holders = BTreeMap::new();
         for guard in guards.iter().filter_map(Weak::upgrade) {
-            let (key, token) = (guard.key(), guard.token());
-            if token == 0 || key.is_empty() || !guard.held() || by_hand.iter().any(|part| key.contains(part)) {
+            let (keys, token) = (guard.keys(), guard.token());
+            if token == 0 || !guard.held() {
                 continue;
             }
-            let other = holders.insert(guard.name().to_string(), token);
-            assert!(other.is_none(), "two hold {:?}: {other:?} and {token}", guard.name());
-            if let Some(etcd) = etcd {
-                assert_eq!(etcd.key(&key), Some(token), "the key of a lock that is held");
+            for (name, key) in guard.names().zip(keys).filter(|(_, key)| !by_hand.iter().any(|part| key.contains(part)))
+            {
+                let other = holders.insert(name.to_string(), token);
+                assert!(other.is_none(), "two hold {name:?}: {other:?} and {token}");
+                if let Some(etcd) = etcd {
+                    assert_eq!(etcd.key(&key), Some(token), "the key of a lock that is held");
+                }
+                let highest = tokens.entry(name.into()).or_default();
+                assert!(token >= *highest, "the token of {name:?} fell from {highest} to {token}");
+                *highest = token;
             }
-            let highest = tokens.entry(guard.name().into()).or_default();
-            assert!(token >= *highest, "the token of {:?} fell from {highest} to {token}", guard.name());
-            *highest = token;
         }
     }
 }
