@@ -1,14 +1,14 @@
 //! A run.
 
 use crate::row::Row;
-use crate::{Result, plot, report, w1, w2, w3, w4, w5, w6, w7, weight};
+use crate::{Result, multi, plot, report, w1, w2, w3, w4, w5, w6, w7, weight};
 use clap::Args;
 use locker_harness::{Etcd, installed};
 use std::path::PathBuf;
 use std::time::Instant;
 
 /// The workloads. One more is a function like these, and its rows; `true`: also in a quick run.
-const WORKLOADS: [(&str, bool, Workload); 8] = [
+const WORKLOADS: [(&str, bool, Workload); 9] = [
     ("w1", true, w1::run),
     ("w2", true, w2::run),
     ("w3", true, w3::run),
@@ -16,6 +16,7 @@ const WORKLOADS: [(&str, bool, Workload); 8] = [
     ("w5", false, w5::run),
     ("w6", false, w6::run),
     ("w7", false, w7::run),
+    ("multi", false, multi::run),
     ("so", false, weight::run),
 ];
 

@@ -3,6 +3,7 @@
 mod bench;
 mod child;
 mod interrupt;
+mod multi;
 mod plot;
 mod ratio;
 mod report;

@@ -1,6 +1,7 @@
 //! locker, by its public interface only.
 
 use super::measure::{Locks, each_its_own, one_after_the_other, succeed};
+use super::usage::Clock;
 use super::{answer, commands, millis, scale};
 use crate::Result;
 use locker::{Client, Guard};
@@ -30,6 +31,8 @@ pub(super) async fn serve(endpoints: &str) -> Result<()> {
         answer(&match words[..] {
             ["loop", name, count] => one_after_the_other(&client, name, count.parse()?).await?,
             ["keys", name, callers, count] => each_its_own(&client, name, callers.parse()?, count.parse()?).await?,
+            ["together", name, many, count] => together(&client, name, many.parse()?, count.parse()?).await?,
+            ["singly", name, many, count] => singly(&client, name, many.parse()?, count.parse()?).await?,
             ["handover", name, waiters, warm_up, time] => {
                 handover(&client, name, waiters.parse()?, millis(warm_up)?, millis(time)?).await?
             }
@@ -47,6 +50,32 @@ pub(super) async fn serve(endpoints: &str) -> Result<()> {
         });
     }
     Ok(client.disconnect().await?)
+}
+
+/// So often, so many locks in one request.
+async fn together(client: &Client, name: &str, many: usize, count: usize) -> Result<Value> {
+    let names: Vec<_> = (0..many).map(|n| format!("{name}-{n}")).collect();
+    let clock = Clock::start();
+    for _ in 0..count {
+        client.lock_all(&names).await?.unlock().await?;
+    }
+    Ok(clock.stop())
+}
+
+/// The same one after the other.
+async fn singly(client: &Client, name: &str, many: usize, count: usize) -> Result<Value> {
+    let names: Vec<_> = (0..many).map(|n| format!("{name}-{n}")).collect();
+    let clock = Clock::start();
+    for _ in 0..count {
+        let mut guards = Vec::new();
+        for name in &names {
+            guards.push(client.lock(name).await?);
+        }
+        for guard in guards {
+            guard.unlock().await?;
+        }
+    }
+    Ok(clock.stop())
 }
 
 /// How often one lock changes hands in that time, after so much that does not count.
