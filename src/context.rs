@@ -50,8 +50,8 @@ impl Context {
         let runtime = Handle::current();
         let history = History::new(Arc::new(Commit::new(store)), keys.probe());
         let store: Arc<dyn Store> = Arc::new(history.clone());
-        let leases = Leases::new(store.clone(), clock, keys.clone(), ttl, timeout, runtime.clone());
-        let views = Views::new(store.clone(), runtime.clone());
+        let leases = Leases::new(store.clone(), clock.clone(), keys.clone(), ttl, timeout, runtime.clone());
+        let views = Views::new(store.clone(), clock, runtime.clone());
         runtime.spawn(end_with(history, leases.clone(), Arc::downgrade(&views)));
         Arc::new(Context { store, keys, timeout, leases, views, lines: Lines::default(), runtime, me })
     }

@@ -1,6 +1,6 @@
 //! The views of one client: one for each lock that somebody waits for or watches.
 
-use crate::clock::MachineClock;
+use crate::clock::Clock;
 use crate::store::Store;
 use crate::view::View;
 use crate::{Error, ErrorKind, Info};
@@ -37,6 +37,7 @@ impl Closed {
 #[derive(Debug)]
 pub(crate) struct Views {
     store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
     runtime: Handle,
     /// By the names of their locks.
     open: RwLock<HashMap<String, Arc<View>>>,
@@ -45,8 +46,8 @@ pub(crate) struct Views {
 }
 
 impl Views {
-    pub(crate) fn new(store: Arc<dyn Store>, runtime: Handle) -> Arc<Self> {
-        Arc::new(Views { store, runtime, open: RwLock::default(), closed: watch::Sender::new(None) })
+    pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, runtime: Handle) -> Arc<Self> {
+        Arc::new(Views { store, clock, runtime, open: RwLock::default(), closed: watch::Sender::new(None) })
     }
 
     /// The view of the lock `name`, whose keys start with `prefix`.
@@ -55,7 +56,7 @@ impl Views {
         if let Some(view) = open.get(name) {
             return view.clone();
         }
-        let view = View::new(name, prefix, Arc::new(MachineClock));
+        let view = View::new(name, prefix, self.clock.clone());
         open.insert(name.into(), view.clone());
         self.runtime.spawn(run(Arc::downgrade(self), self.store.clone(), self.closed.subscribe(), view.clone()));
         view
