@@ -3,7 +3,7 @@
 use crate::checks::{Rule, Violation, load, loss, queue};
 use crate::faults::What;
 use crate::record::{Kind, Lang};
-use crate::run::Run;
+use crate::run::{Name, Run};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
@@ -86,9 +86,9 @@ fn naked(run: &Run) -> (usize, usize) {
 
 /// From when a key was seen to go, to when the next in the queue had the lock, while nothing was wrong.
 fn handovers(run: &Run) -> Spread {
-    let held = run.by_token();
-    let calm = |(token, from): (u64, u64)| {
-        let hold = held.get(&token)?;
+    let held = run.by_name();
+    let calm = |(name, from): (Name, u64)| {
+        let hold = held.get(&name)?;
         let had = hold.returned?;
         run.faults.felt(hold.pid, from, had).is_none().then(|| had.saturating_sub(from))
     };

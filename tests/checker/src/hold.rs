@@ -2,6 +2,7 @@
 
 use crate::faults::Fault;
 use crate::record::{Kind, Lang, Record};
+use crate::run::Name;
 
 /// The guard said that it is held.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +49,11 @@ pub struct Hold {
 }
 
 impl Hold {
+    /// What its key goes by.
+    pub fn name(&self) -> Name {
+        (self.lock, self.token)
+    }
+
     pub(crate) fn new(record: &Record) -> Self {
         Hold {
             lang: record.lang,

@@ -20,6 +20,9 @@ pub struct Key {
     pub gone: Option<(u64, u64)>,
 }
 
+/// What a key goes by: its lock and its token. Keys of several locks that came in one transaction have the same token.
+pub type Name = (u32, u64);
+
 /// A process that asks for locks.
 #[derive(Clone, Copy, Debug)]
 pub struct Worker {
@@ -42,8 +45,8 @@ pub struct Run {
     pub records: Vec<Record>,
     /// In the order in which they were asked for.
     pub holds: Vec<Hold>,
-    /// By token, thus in the order in which they came into their queues.
-    pub keys: BTreeMap<u64, Key>,
+    /// By lock and token, thus in the order in which they came into their queues.
+    pub keys: BTreeMap<Name, Key>,
     /// What the nemesis did.
     pub faults: Faults,
     /// By process id.
@@ -59,7 +62,7 @@ impl Run {
         let mut holds = holds(&records);
         let freed = freed(&faults.list, &keys);
         for hold in &mut holds {
-            hold.freed = freed.get(&hold.token).copied();
+            hold.freed = freed.get(&hold.name()).copied();
             if hold.lang == Lang::Command {
                 hold.forgive(faults.of(hold.pid, What::Pause), NOTICE);
             }
@@ -83,12 +86,12 @@ impl Run {
 
     /// The key of a hold.
     pub fn key(&self, hold: &Hold) -> Option<&Key> {
-        self.keys.get(&hold.token).filter(|key| key.lock == hold.lock)
+        self.keys.get(&hold.name())
     }
 
-    /// The holds that were had, by token.
-    pub fn by_token(&self) -> HashMap<u64, &Hold> {
-        self.holds.iter().filter(|hold| hold.token != 0).map(|hold| (hold.token, hold)).collect()
+    /// The holds that were had, by lock and token.
+    pub fn by_name(&self) -> HashMap<Name, &Hold> {
+        self.holds.iter().filter(|hold| hold.token != 0).map(|hold| (hold.name(), hold)).collect()
     }
 
     /// When somebody began to kill the worker of a hold, if that was after the hold was asked for.
@@ -97,14 +100,14 @@ impl Run {
     }
 }
 
-fn keys(records: &[Record]) -> BTreeMap<u64, Key> {
+fn keys(records: &[Record]) -> BTreeMap<Name, Key> {
     let mut keys = BTreeMap::new();
     for record in records {
         let Record { lock, token, .. } = *record;
         match record.kind {
-            Kind::Put => drop(keys.entry(token).or_insert(Key { lock, token, gone: None })),
+            Kind::Put => drop(keys.entry((lock, token)).or_insert(Key { lock, token, gone: None })),
             Kind::Delete => {
-                let key = keys.entry(token).or_insert(Key { lock, token, gone: None });
+                let key = keys.entry((lock, token)).or_insert(Key { lock, token, gone: None });
                 // What was seen when it happened stands before what was found at the end.
                 key.gone = key.gone.or(Some((record.revision, record.at)));
             }
@@ -149,9 +152,9 @@ fn holds(records: &[Record]) -> Vec<Hold> {
     holds
 }
 
-/// When somebody began to free the holds that ended by hand, by token: it is known which key it was, or else at which
+/// When somebody began to free the holds that ended by hand, by lock and token: it is known which key it was, or else at which
 /// revision some went.
-fn freed(faults: &[Fault], keys: &BTreeMap<u64, Key>) -> HashMap<u64, u64> {
+fn freed(faults: &[Fault], keys: &BTreeMap<Name, Key>) -> HashMap<Name, u64> {
     // `MAX`: nothing was freed.
     let by_hand = || faults.iter().filter(|fault| fault.what.by_hand() && fault.revision != u64::MAX);
     let tokens: HashMap<u64, u64> = by_hand().map(|fault| (fault.token, fault.from)).collect();
@@ -159,7 +162,7 @@ fn freed(faults: &[Fault], keys: &BTreeMap<u64, Key>) -> HashMap<u64, u64> {
         by_hand().filter(|fault| fault.revision != 0).map(|fault| (fault.revision, fault.from)).collect();
     let when = |key: &Key| {
         let revision = key.gone?.0;
-        revisions.get(&revision).or_else(|| tokens.get(&key.token)).map(|from| (key.token, *from))
+        revisions.get(&revision).or_else(|| tokens.get(&key.token)).map(|from| ((key.lock, key.token), *from))
     };
     keys.values().filter_map(when).collect()
 }

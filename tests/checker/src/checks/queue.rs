@@ -4,7 +4,7 @@ use super::{Rule, Violation};
 use crate::MS;
 use crate::hold::Hold;
 use crate::record::Lang;
-use crate::run::{Key, Run};
+use crate::run::{Key, Name, Run};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How long the next may take to have its turn when nothing is wrong.
@@ -48,12 +48,12 @@ fn changes(run: &Run) -> BTreeMap<u32, Vec<(u64, Change, u64)>> {
 
 /// A key that was held is the oldest of its queue, when it writes and when it goes.
 pub(super) fn order(run: &Run) -> Vec<Violation> {
-    let held = run.by_token();
+    let held = run.by_name();
     let mut violations = Vec::new();
     for (lock, changes) in changes(run) {
         let mut queue = BTreeSet::new();
         for (revision, change, token) in changes {
-            if let (Some(first), Some(hold), true) = (queue.first(), held.get(&token), change != Change::Come)
+            if let (Some(first), Some(hold), true) = (queue.first(), held.get(&(lock, token)), change != Change::Come)
                 && *first < token
                 && hold.belief().is_some()
             {
@@ -71,32 +71,63 @@ pub(super) fn order(run: &Run) -> Vec<Violation> {
     violations
 }
 
-/// The time from which each key was the oldest of its queue because an older one went, by token.
-pub(crate) fn turns(run: &Run) -> Vec<(u64, u64)> {
-    let mut turns = Vec::new();
-    for changes in changes(run).into_values() {
+/// The time from which each key was the oldest of its queue because an older one went; of several that belong together, from
+/// which all were: only then can they be held.
+pub(crate) fn turns(run: &Run) -> Vec<(Name, u64)> {
+    let (firsts, held) = (firsts(run), run.by_name());
+    let locks: BTreeSet<u32> = run.keys.keys().map(|(lock, _)| *lock).collect();
+    let from = |name: &Name| {
+        let same = locks.iter().map(|lock| (*lock, name.1)).filter(|same| run.keys.contains_key(same));
+        let all = together(&held, *name, same).into_iter().map(|name| firsts.get(&name).copied().flatten());
+        all.collect::<Option<Vec<_>>>()?.into_iter().max().filter(|from| *from > 0)
+    };
+    firsts.keys().filter_map(|name| Some((*name, from(name)?))).collect()
+}
+
+/// When each key that came to be the oldest of its queue came to be that: 0 if it was from the beginning, `None` if that
+/// is not known.
+fn firsts(run: &Run) -> BTreeMap<Name, Option<u64>> {
+    let mut firsts = BTreeMap::new();
+    for (lock, changes) in changes(run) {
         let mut queue = BTreeSet::new();
         for (_, change, token) in changes {
             match change {
-                Change::Come => drop(queue.insert(token)),
+                Change::Come => {
+                    if queue.is_empty() {
+                        firsts.insert((lock, token), Some(0));
+                    }
+                    queue.insert(token);
+                }
                 Change::Gone if queue.first() == Some(&token) => {
                     queue.remove(&token);
-                    let seen = run.keys[&token].gone.map(|(_, at)| at).filter(|at| *at != 0);
-                    turns.extend(queue.first().copied().zip(seen));
+                    let seen = run.keys[&(lock, token)].gone.map(|(_, at)| at).filter(|at| *at != 0);
+                    firsts.extend(queue.first().map(|first| ((lock, *first), seen)));
                 }
                 Change::Gone => drop(queue.remove(&token)),
                 Change::Wrote => {}
             }
         }
     }
-    turns
+    firsts
+}
+
+/// Of the keys with the `same` token those of one request with this one. Those of several requests may have come in one
+/// transaction: of one that was never held it is not known which.
+fn together(held: &HashMap<Name, &Hold>, name: Name, same: impl Iterator<Item = Name>) -> Vec<Name> {
+    let of_one = |hold: &Hold, other: &Hold| hold.pid == other.pid && hold.patience == other.patience;
+    let belongs = |other: &Name| match (held.get(&name), held.get(other)) {
+        (Some(hold), Some(other)) => of_one(hold, other),
+        (Some(_), None) => false,
+        (None, _) => true,
+    };
+    same.filter(belongs).collect()
 }
 
 /// Whose turn it is has the lock soon, or leaves; and what a dead holder had is free when its lease has ended.
 pub(super) fn liveness(run: &Run) -> Vec<Violation> {
-    let held = run.by_token();
+    let held = run.by_name();
     let end = run.records.iter().map(|record| record.at).max().unwrap_or(0);
-    let late = turns(run).into_iter().filter_map(|(token, from)| late(run, &held, end, token, from));
+    let late = turns(run).into_iter().filter_map(|(name, from)| late(run, &held, end, name, from));
     late.chain(deaths(run).filter_map(|death| overdue(run, &death))).collect()
 }
 
@@ -137,9 +168,9 @@ fn overdue(run: &Run, death: &Death) -> Option<Violation> {
     })
 }
 
-fn late(run: &Run, held: &HashMap<u64, &Hold>, end: u64, token: u64, from: u64) -> Option<Violation> {
-    let key = run.keys[&token];
-    let hold = held.get(&token);
+fn late(run: &Run, held: &HashMap<Name, &Hold>, end: u64, name: Name, from: u64) -> Option<Violation> {
+    let key = run.keys[&name];
+    let hold = held.get(&name);
     // Of who never had it, nobody knows who it was: anybody's fault may have been its own, and its lease has to end.
     let (pid, recovery) = match hold {
         Some(hold) => (hold.pid, RECOVERY),
@@ -148,7 +179,7 @@ fn late(run: &Run, held: &HashMap<u64, &Hold>, end: u64, token: u64, from: u64) 
     let until = hold.and_then(|hold| hold.returned).or(key.gone.map(|(_, at)| at)).unwrap_or(end);
     let limit = run.faults.limit(pid, from, TURN, recovery);
     (until > limit).then(|| {
-        let text = format!("it was token {token}'s turn for {} ms", (until - from) / MS);
+        let text = format!("it was token {}'s turn for {} ms", key.token, (until - from) / MS);
         Violation { rule: Rule::Liveness, at: from, lock: Some(key.lock), text }
     })
 }

@@ -4,7 +4,7 @@ use super::{Rule, Violation};
 use crate::run::Run;
 use std::collections::HashSet;
 
-/// Tokens are unique, rise from holder to holder, and are what etcd says.
+/// The tokens of a lock are unique, rise from holder to holder, and are what etcd says.
 pub(super) fn unique_and_rising(run: &Run) -> Vec<Violation> {
     let mut violations = Vec::new();
     let mut seen = HashSet::new();
@@ -13,7 +13,7 @@ pub(super) fn unique_and_rising(run: &Run) -> Vec<Violation> {
             let at = hold.returned.unwrap_or(hold.called);
             violations.push(Violation { rule: Rule::Tokens, at, lock: Some(hold.lock), text });
         };
-        if !seen.insert(hold.token) {
+        if !seen.insert(hold.name()) {
             say(format!("token {} was given twice", hold.token));
         }
         if run.key(hold).is_none() {

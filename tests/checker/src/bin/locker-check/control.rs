@@ -54,7 +54,8 @@ impl Control {
         let etcd = Etcd::start();
         let nowhere = Path::new("");
         let endpoints = etcd.endpoint();
-        let place = Place { directory: directory.path(), endpoints, locks: 1, workers: nowhere, python: nowhere };
+        let (directory, workers, python) = (directory.path(), nowhere, nowhere);
+        let place = Place { directory, endpoints, locks: 1, clients: 1, tasks: 1, workers, python };
         self.contend(&place)?;
         let records = history::read(&place.history()).map_err(|damage| format!("the history {damage}"))?;
         let run = Run::new(records);

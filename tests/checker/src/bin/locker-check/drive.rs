@@ -43,6 +43,12 @@ pub(crate) struct Drive {
     /// How many locks there are.
     #[arg(long, default_value_t = 8)]
     locks: u32,
+    /// How many clients each worker in Rust has. With many and one lock, each follows the one before it.
+    #[arg(long, default_value_t = 2)]
+    clients: u32,
+    /// How many tasks share them. With many a client, they stand in line and travel together.
+    #[arg(long, default_value_t = 6)]
+    tasks: u32,
     /// What is random follows from it; what processes do in the meantime does not.
     #[arg(long)]
     seed: Option<u64>,
@@ -92,7 +98,8 @@ impl Drive {
         let mut cluster = Cluster::start();
         let direct = cluster.direct_endpoints();
         let (workers, python) = (self.workers.as_path(), self.python.as_path());
-        let place = Place { directory, endpoints: cluster.endpoints(), locks: self.locks, workers, python };
+        let (locks, clients, tasks) = (self.locks, self.clients.max(1), self.tasks);
+        let place = Place { directory, endpoints: cluster.endpoints(), locks, clients, tasks, workers, python };
         let nemesis = Nemesis::new(place.history())?;
         let (done, end) = (Arc::new(AtomicBool::new(false)), Instant::now() + Duration::from_secs(self.seconds));
         let witness = watch(&direct, &place, done.clone())?;

@@ -26,6 +26,8 @@ pub(crate) struct Place<'a> {
     pub(crate) directory: &'a Path,
     pub(crate) endpoints: String,
     pub(crate) locks: u32,
+    pub(crate) clients: u32,
+    pub(crate) tasks: u32,
     /// Where the workers were built.
     pub(crate) workers: &'a Path,
     pub(crate) python: &'a Path,
@@ -55,6 +57,8 @@ impl Place<'_> {
             ("CHECK_THINGS", path(self.directory)),
             ("CHECK_PROGRAM", path(&std::env::current_exe()?)),
             ("CHECK_LOCKS", self.locks.to_string()),
+            ("CHECK_CLIENTS", self.clients.to_string()),
+            ("CHECK_TASKS", self.tasks.to_string()),
             ("CHECK_TTL", ttl.as_millis().to_string()),
         ])
     }

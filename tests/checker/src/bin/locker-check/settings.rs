@@ -19,6 +19,9 @@ pub(crate) struct Settings {
     /// How many locks there are.
     pub(crate) locks: u32,
     pub(crate) ttl: Duration,
+    /// How many clients a worker in Rust has, and how many tasks that share them.
+    pub(crate) clients: usize,
+    pub(crate) tasks: usize,
 }
 
 impl Settings {
@@ -30,12 +33,23 @@ impl Settings {
             things: text("CHECK_THINGS")?.into(),
             locks: number("CHECK_LOCKS")?,
             ttl: Duration::from_millis(number("CHECK_TTL")?),
+            clients: number("CHECK_CLIENTS")?,
+            tasks: number("CHECK_TASKS")?,
         })
     }
 
     /// A lock at random.
     pub(crate) fn lock(&self) -> u32 {
         fastrand::u32(1..=self.locks)
+    }
+
+    /// The same; now and then two.
+    pub(crate) fn locks(&self) -> Vec<u32> {
+        let lock = self.lock();
+        match fastrand::u32(..6) {
+            0 if self.locks > 1 => vec![lock, lock % self.locks + 1],
+            _ => vec![lock],
+        }
     }
 }
 

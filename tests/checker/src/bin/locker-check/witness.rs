@@ -23,7 +23,7 @@ pub(crate) struct Witness {
     /// The next revision to be seen.
     next: i64,
     /// What was seen.
-    seen: HashSet<(bool, u64)>,
+    seen: HashSet<(bool, u32, u64)>,
 }
 
 impl Witness {
@@ -106,7 +106,7 @@ impl Witness {
             let lock = key.key_str()?.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix('L'));
             let lock = lock.and_then(|rest| rest.split('/').next()?.parse().ok());
             let (Some(lock), true) = (lock, delete || key.create_revision() == key.mod_revision()) else { continue };
-            if self.seen.insert((delete, created as u64)) {
+            if self.seen.insert((delete, lock, created as u64)) {
                 let kind = if delete { Kind::Delete } else { Kind::Put };
                 let (token, revision) = (created as u64, key.mod_revision() as u64);
                 let at = if late { 0 } else { now() };
