@@ -62,6 +62,8 @@ pub struct Chore {
     /// The epoch of an enter of them that is in doubt.
     pub in_doubt: Option<Revision>,
     pub reusable: bool,
+    /// The acquisition that has lost one of them, and does not go on before all of them are deleted.
+    pub rest_of: Option<usize>,
     pub call: Option<Call>,
 }
 
@@ -189,13 +191,32 @@ impl Client {
     /// Has keys deleted behind.
     pub fn leave(&mut self, keys: Keys, reusable: bool, in_doubt: Option<Revision>, rules: &Rules) {
         let together = if rules.leave_in_one { vec![keys] } else { keys.iter().map(Keys::from).collect() };
-        self.chores.extend(together.into_iter().map(|keys| Chore { keys, in_doubt, reusable, call: None }));
+        self.chores.extend(together.into_iter().map(|keys| Chore {
+            keys,
+            in_doubt,
+            reusable,
+            rest_of: None,
+            call: None,
+        }));
+    }
+
+    /// Who waits has lost a part of its place: the rest is left before it goes on.
+    pub fn leave_rest(&mut self, task: usize, own: Own, rules: &Rules) {
+        let before = self.chores.len();
+        self.leave(own.keys, own.reusable, None, rules);
+        self.chores[before..].iter_mut().for_each(|chore| chore.rest_of = Some(task));
+    }
+
+    pub fn rest(&self, task: usize) -> impl Iterator<Item = Key> {
+        self.chores.iter().filter(move |chore| chore.rest_of == Some(task)).flat_map(|chore| chore.keys.iter())
     }
 
     /// An acquisition ends. If it had a place, that is left; if somebody is behind in the line, together with his enter.
     pub fn end(&mut self, task: usize, place: Option<Own>, rules: &Rules) {
         let line = self.tasks[task].line().filter(|_| self.in_line(task));
         self.line.retain(|other| *other != task);
+        let rest = self.chores.iter_mut().filter(|chore| chore.rest_of == Some(task));
+        rest.for_each(|chore| chore.rest_of = None);
         self.tasks[task].next();
         let Some(own) = place else { return };
         match line.and_then(|name| self.front(name)) {

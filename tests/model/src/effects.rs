@@ -21,6 +21,7 @@ impl Protocol {
                 let requests: Vec<_> = batch.iter().map(call).collect();
                 let replies = world.etcd.apply(&requests, &self.rules);
                 for (caller, reply) in batch.into_iter().zip(replies) {
+                    world.busy_by_itself |= reply == Reply::Busy && world.is_only_in_its_own_way(caller);
                     world.call_mut(caller).expect("still").reply = Some(reply);
                 }
             }
@@ -182,19 +183,19 @@ impl Protocol {
         let (Phase::Waiting(own) | Phase::Holding(own)) = phase else { return };
         let has_rest = own.keys.iter().any(|key| !world.has_lost(key, own.created));
         let client = &mut world.clients[client];
-        let holds = matches!(phase, Phase::Holding(_));
-        let leaves_rest = if holds { rules.rest_of_hold } else { rules.rest_of_wait && rules.anew_in_all };
+        if matches!(phase, Phase::Waiting(_)) {
+            client.tasks[task].phase = Phase::Ready { keys: Some(own.keys).filter(|_| !rules.anew_in_all) };
+            if has_rest && rules.anew_in_all && rules.rest_of_wait {
+                client.leave_rest(task, own, rules);
+            }
+            return;
+        }
         let is_left = client.chores.iter().any(|chore| chore.keys == own.keys);
-        if has_rest && leaves_rest && !is_left {
+        if has_rest && rules.rest_of_hold && !is_left {
             client.leave(own.keys, own.reusable, None, rules);
         }
-        match holds {
-            true if has_rest && !rules.hold_ends_first => (),
-            true => client.end(task, None, rules),
-            false => {
-                let keys = Some(own.keys).filter(|_| !rules.anew_in_all);
-                client.tasks[task].phase = Phase::Ready { keys };
-            }
+        if !has_rest || rules.hold_ends_first {
+            client.end(task, None, rules);
         }
     }
 

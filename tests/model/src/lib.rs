@@ -29,8 +29,8 @@
 //!     queues by one transaction, with a key in each, so that of two such one is before the other everywhere: they cannot
 //!     wait for each other. It holds when *one* read at a revision not below that of its keys shows each of them as the
 //!     oldest (that it was the first here and is the first there is not enough: the place here may have been deleted by
-//!     hand meanwhile). If one key is gone, all is lost, also for who waits: the others are left, and all queues entered
-//!     anew. (Here that may happen in any order, since new keys are taken.) What a read after a doubt shows of it may be a
+//!     hand meanwhile). If one key is gone, all is lost, also for who waits: the others are left, and, once that is
+//!     acknowledged, all queues entered anew: a try would find its own key in the way. What a read after a doubt shows of it may be a
 //!     part, by the same hand: it had entered then, and has lost its place. It leaves all queues by one transaction.
 //!
 //! [`Rules`] can be broken one by one, and each one broken gives a counterexample: that is how one knows that the rule

@@ -10,6 +10,7 @@ use stateright::Property;
 pub const ONE_HOLDER: &str = "who believes to hold has the oldest key, on a lease that lives";
 pub const TOKENS_RISE: &str = "the token of each holder is higher than all before";
 pub const ALL_AT_ONCE: &str = "who comes to hold has been the first in all of its queues at once";
+pub const BUSY_BY_OTHERS: &str = "who is told that a lock is not free was not alone in its queue";
 pub const NOTHING_LEFT: &str = "when nothing more can happen, everybody is done and nothing is left";
 
 /// That no two can have the oldest key is what exclusion means; that everybody is done, that nobody waits for a turn that
@@ -27,6 +28,7 @@ pub fn promises() -> Vec<Property<Protocol>> {
         }),
         Property::always(TOKENS_RISE, |_, world: &World| !world.token_fell),
         Property::always(ALL_AT_ONCE, |_, world: &World| !world.held_in_part),
+        Property::always(BUSY_BY_OTHERS, |_, world: &World| !world.busy_by_itself),
         Property::always(NOTHING_LEFT, |protocol: &Protocol, world: &World| {
             let done = |client: &Client| client.tasks.iter().all(|task| task.phase == Phase::Done);
             let clean = world.etcd.keys_at(world.etcd.revision).next().is_none();

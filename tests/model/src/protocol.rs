@@ -220,7 +220,8 @@ impl Protocol {
         let ask = client.tasks[who.1].asks[0];
         let front = ask.line().and_then(|name| client.front(name));
         let may_enter = front.is_none_or(|front| front == who.1);
-        if may_enter && client.lease.is_some() && client.fenced(0, &self.rules) {
+        let has_rest = self.rules.rest_before_anew && client.rest(who.1).next().is_some();
+        if may_enter && !has_rest && client.lease.is_some() && client.fenced(0, &self.rules) {
             actions.push(Action::SendEnter(who));
         }
         if !may_enter && !client.in_line(who.1) {

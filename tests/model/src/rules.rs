@@ -57,9 +57,11 @@ pub struct Rules {
     pub part_is_a_place: bool,
     /// Who loses one place enters all queues anew. (Broken: only where it has none.)
     pub anew_in_all: bool,
-    /// It leaves the others first, or at the same time.
+    /// It leaves the others.
     pub rest_of_wait: bool,
-    /// So does who held.
+    /// It enters anew only once they are deleted.
+    pub rest_before_anew: bool,
+    /// Who held leaves the others, too.
     pub rest_of_hold: bool,
     /// But not before its hold is over.
     pub hold_ends_first: bool,
@@ -96,6 +98,7 @@ impl Rules {
         part_is_a_place: true,
         anew_in_all: true,
         rest_of_wait: true,
+        rest_before_anew: true,
         rest_of_hold: true,
         hold_ends_first: true,
         leave_in_one: true,

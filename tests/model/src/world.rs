@@ -3,6 +3,7 @@
 use crate::Rules;
 use crate::client::{Call, Client, Own, Phase};
 use crate::etcd::{Etcd, Key, LeaseId, Place, Request, Revision};
+use crate::keys::Keys;
 use crate::protocol::Bounds;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +17,8 @@ pub struct World {
     pub token_fell: bool,
     /// Whether somebody came to hold who never was the first in all of its queues at once.
     pub held_in_part: bool,
+    /// Whether somebody was told that a lock is not free who alone was in its queue.
+    pub busy_by_itself: bool,
     /// The keys that somebody deleted by hand: whose they were cannot know it at once.
     pub robbed: Vec<(Key, Revision)>,
     /// How much may still go wrong.
@@ -47,6 +50,7 @@ impl World {
             tokens: [0; 3],
             token_fell: false,
             held_in_part: false,
+            busy_by_itself: false,
             robbed: Vec::new(),
             losses: bounds.losses,
             refusals: bounds.refusals,
@@ -115,6 +119,17 @@ impl World {
     /// Whether a key has gone that was put at this revision, or earlier than the others of its acquisition.
     pub fn has_lost(&self, key: Key, created: Revision) -> bool {
         self.etcd.place_at(key, self.etcd.revision).is_none_or(|place| place.created > created)
+    }
+
+    /// Whether there is nothing in the queues that one would enter but the rest of its own former place.
+    pub fn is_only_in_its_own_way(&self, caller: Caller) -> bool {
+        let (Caller::Task(client, task), Some(keys)) = (caller, self.call(caller).and_then(|call| call.request.keys()))
+        else {
+            return false;
+        };
+        let in_the_way = |(key, _): &(Key, Revision)| Keys::from(*key).share_a_queue_with(keys);
+        let is_its_own = |(key, _): (Key, Revision)| self.clients[client].rest(task).any(|rest| rest == key);
+        self.etcd.keys_at(self.etcd.revision).filter(in_the_way).all(is_its_own)
     }
 
     pub fn callers(&self) -> Vec<Caller> {

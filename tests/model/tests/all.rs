@@ -6,7 +6,7 @@ mod common;
 use common::{Threads, bounds, explore, explore_by, refute};
 use locker_model::ask::Ask::{All, Try, TryAll, Wait};
 use locker_model::etcd::Name::{A, B, C};
-use locker_model::properties::{ALL_AT_ONCE, NOTHING_LEFT, ONE_HOLDER, TOKENS_RISE};
+use locker_model::properties::{ALL_AT_ONCE, BUSY_BY_OTHERS, NOTHING_LEFT, ONE_HOLDER, TOKENS_RISE};
 use locker_model::{Bounds, Protocol, Rules};
 use stateright::{Checker, Model};
 
@@ -160,6 +160,14 @@ fn who_waits_and_loses_one_place_blocks_the_other_queue_for_ever() {
     refute(NOTHING_LEFT, Rules { rest_of_wait: false, ..Rules::ALL }, bounds);
 }
 
+/// For who waits that is no matter: it waits for itself, not for long.
+#[test]
+fn who_tries_anew_before_the_rest_is_deleted_finds_itself_in_the_way() {
+    let rules = Rules { rest_before_anew: false, ..Rules::ALL };
+    refute(BUSY_BY_OTHERS, rules, Bounds { losses: 1, robberies: 1, ..bounds([try_all()]) });
+    explore_by(rules, "two that want both", Bounds { give_ups: 1, robberies: 1, ..bounds([all(), all()]) });
+}
+
 #[test]
 fn who_holds_and_loses_one_lock_blocks_the_other_for_ever() {
     let bounds = Bounds { robberies: 1, ..bounds([all()]) };
@@ -187,6 +195,8 @@ fn the_rules_of_one_lock_are_needed_here_too() {
     refute(ONE_HOLDER, Rules { free_when_deleted: false, ..all_rules }, again.clone());
     refute(ONE_HOLDER, Rules { spent_by_delete: false, ..all_rules }, again.clone());
     refute(ONE_HOLDER, Rules { spent_until_fence: false, ..all_rules }, again);
+    let and_a_try = Bounds { losses: 2, ..bounds([vec![vec![All(A, B), All(A, B)], vec![TryAll(A, B)]]]) };
+    refute(ONE_HOLDER, Rules { read_after_former_use: false, ..all_rules }, and_a_try);
     refute(ONE_HOLDER, Rules { proof_has_own_key: false, ..all_rules }, bounds([all(), a()]));
     refute(ONE_HOLDER, Rules { proof_after_enter: false, ..all_rules }, bounds([all_twice(), a()]));
     let ends = Bounds { lease_ends: 1, ..bounds([all(), a()]) };
