@@ -35,6 +35,16 @@ fn all_and_a() -> Threads {
     vec![vec![All(A, B)], vec![Wait(A)]]
 }
 
+/// Both at once, then one of them by a key that was used for both.
+fn all_then_a() -> Threads {
+    vec![vec![All(A, B), Wait(A)]]
+}
+
+/// One thread wants both, two others stand in the line of one of them.
+fn all_and_line() -> Threads {
+    vec![vec![All(A, B)], vec![Wait(A)], vec![Wait(A)]]
+}
+
 /// One wants both at once, and one does not wait for them.
 fn all_and_try() -> Threads {
     vec![vec![All(A, B)], vec![TryAll(A, B)]]
@@ -60,6 +70,8 @@ fn requests_get_lost_and_waits_are_given_up() {
     explore("both and a line, and another client", lossy(bounds([all_and_a(), b()])));
     explore("both and a line, and another for both", lossy(bounds([all_and_a(), all()])));
     explore("both, and a line of another client", lossy(bounds([all(), line()])));
+    explore("both, and a line of two", lossy(bounds([all_and_line()])));
+    explore("both, then one of them, and another client", lossy(bounds([all_then_a(), a()])));
     explore("both, one without waiting", Bounds { losses: 2, give_ups: 1, ..bounds([all_and_try()]) });
     explore("both without waiting, and another client", lossy(bounds([try_all(), all_twice()])));
 }
@@ -67,6 +79,7 @@ fn requests_get_lost_and_waits_are_given_up() {
 #[test]
 fn those_who_want_what_others_want_take_turns() {
     explore("a ring of three", Bounds { losses: 1, give_ups: 1, ..bounds(ring()) });
+    explore("a ring of three, a lease", Bounds { lease_ends: 1, ..bounds(ring()) });
     explore("a ring of three, deleted by hand", Bounds { robberies: 1, ..bounds(ring()) });
 }
 
@@ -81,11 +94,13 @@ fn leases_end_and_clients_crash() {
 #[test]
 fn keys_are_deleted_by_hand() {
     let robbed = |clients| Bounds { robberies: 1, ..clients };
-    explore("two that want both", Bounds { losses: 1, give_ups: 1, ..robbed(bounds([all(), all()])) });
-    explore("both keys of two that want both", Bounds { robberies: 2, ..bounds([all(), all()]) });
+    explore("two that want both", Bounds { losses: 2, give_ups: 1, ..robbed(bounds([all(), all()])) });
+    let both_keys = Bounds { robberies: 2, ..bounds([all(), all()]) };
+    explore("both keys of two that want both", Bounds { losses: 1, give_ups: 1, ..both_keys });
     explore("one for both, one for each", robbed(bounds([all(), a(), b()])));
     explore("both twice", Bounds { losses: 2, give_ups: 1, ..robbed(bounds([all_twice()])) });
-    explore("both and a line, and another client", robbed(bounds([all_and_a(), all()])));
+    explore("both, then one of them, and another client", Bounds { losses: 1, ..robbed(bounds([all_then_a(), a()])) });
+    explore("both and a line, and another for both", robbed(bounds([all_and_a(), all()])));
     explore("both, one without waiting", Bounds { losses: 1, ..robbed(bounds([all_and_try()])) });
 }
 
@@ -110,6 +125,28 @@ fn the_keys_could_be_deleted_one_by_one() {
 fn the_bounds_are_wide_enough_for_trouble() {
     let bounds = Bounds { losses: 1, ..bounds([all_and_a(), b()]) };
     Protocol { rules: Rules::ALL, bounds }.checker().threads(2).spawn_bfs().join().assert_properties();
+}
+
+#[test]
+#[ignore = "some six million states: run it with --ignored"]
+fn more_clients_and_lines() {
+    let lossy = |clients| Bounds { losses: 2, give_ups: 1, ..clients };
+    explore("three that want both", lossy(bounds([all(), all(), all()])));
+    explore("one for both, one for each", lossy(bounds([all(), a(), b()])));
+    explore("both and a line, and another for both", lossy(bounds([all_and_a(), all()])));
+    explore("both, and a line of two, and another client", Bounds { losses: 1, ..bounds([all_and_line(), b()]) });
+}
+
+#[test]
+#[ignore = "some twenty million states: run it with --ignored"]
+fn more_goes_wrong_at_once() {
+    let at_once = Bounds { losses: 1, give_ups: 1, robberies: 1, ..Bounds::default() };
+    explore("two that want both", Bounds { clients: vec![all(), all()], lease_ends: 1, ..at_once.clone() });
+    explore("a ring of three", Bounds { clients: ring().into(), ..at_once });
+    explore("a ring of three, two deleted by hand", Bounds { robberies: 2, ..bounds(ring()) });
+    explore("one for both, one for each", Bounds { losses: 1, robberies: 1, ..bounds([all(), a(), b()]) });
+    explore("one for both, one for each, a lease", Bounds { losses: 1, lease_ends: 1, ..bounds([all(), a(), b()]) });
+    explore("both and a line", Bounds { losses: 1, robberies: 1, ..bounds([all_and_a(), all()]) });
 }
 
 #[test]
