@@ -25,13 +25,14 @@
 //!    it does anything, so two for one lock would not see each other.
 //! 10. **Lease lost.** Keys and epoch go with it. Who waited enters again, with a new lease and a new key; so does, with
 //!     another key, whose key was deleted by hand.
-//! 11. **All.** Who wants more than one lock at once stands in no line and its requests are in no batch. It enters all
-//!     queues by one transaction, with a key in each, so that of two such one is before the other everywhere: they cannot
-//!     wait for each other. It holds when *one* read at a revision not below that of its keys shows each of them as the
-//!     oldest (that it was the first here and is the first there is not enough: the place here may have been deleted by
-//!     hand meanwhile). If one key is gone, all is lost, also for who waits: the others are left, and, once that is
-//!     acknowledged, all queues entered anew: a try would find its own key in the way. What a read after a doubt shows of it may be a
-//!     part, by the same hand: it had entered then, and has lost its place. It leaves all queues by one transaction.
+//! 11. **All.** Who wants more than one lock at once stands in no line, and its requests are in no batch. It enters all
+//!     queues by one transaction, with a key in each: of two such one is before the other everywhere, so they cannot wait
+//!     for each other. It holds when *one* read at a revision not below that of its keys shows each of them as the oldest.
+//!     (That it was the first here, and is now the first there, is not enough: its key here may have been deleted by hand
+//!     meanwhile.) If one key has gone, all is lost. A hold is over first, and the rest deleted behind; who waits deletes
+//!     the rest, and enters all queues anew once that is acknowledged: a try would find its own key in the way. What is read
+//!     after a doubt may be a part of the keys, by the same hand: it had entered, and has lost its place. It leaves all
+//!     queues by one transaction.
 //!
 //! [`Rules`] can be broken one by one, and each one broken gives a counterexample: that is how one knows that the rule
 //! is needed and that the model can find anything at all. (Two do not, and tests say so: `spent_by_enter` and

@@ -128,7 +128,7 @@ fn the_bounds_are_wide_enough_for_trouble() {
 }
 
 #[test]
-#[ignore = "some six million states: run it with --ignored"]
+#[ignore = "some twelve million states: run it with --ignored"]
 fn more_clients_and_lines() {
     let lossy = |clients| Bounds { losses: 2, give_ups: 1, ..clients };
     explore("three that want both", lossy(bounds([all(), all(), all()])));
