@@ -1,16 +1,9 @@
 //! One client: its lease, its acquisitions, and what it still has to do behind them.
 
 use crate::Rules;
+use crate::ask::Ask;
 use crate::etcd::{Key, LeaseId, Name, Place, Reply, Request, Revision};
-
-/// What an acquisition asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Ask {
-    /// One's turn: behind those of the same client in its line, behind others in etcd's queue.
-    Wait(Name),
-    /// Only if the lock is free. It stands in no line.
-    Try(Name),
-}
+use crate::keys::Keys;
 
 /// A request and what has become of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,32 +13,32 @@ pub struct Call {
     pub reply: Option<Reply>,
 }
 
-/// A place in etcd's queue.
+/// A place in etcd's queue, or in more than one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Own {
-    pub key: Key,
+    pub keys: Keys,
     pub created: Revision,
-    /// Whether the key may be used again once it is deleted: nothing that was asked about it is without an answer.
+    /// Whether the keys may be used again once they are deleted: nothing that was asked about them is without an answer.
     pub reusable: bool,
 }
 
 /// Where an acquisition stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Phase {
-    /// About to enter, or behind others in its client's line; with a key, once more.
+    /// About to enter, or behind others in its client's line; with keys, once more.
     Ready {
-        key: Option<Key>,
+        keys: Option<Keys>,
     },
     /// `leaving`: the place of the one before in the line, left with the same request.
     Entering {
-        key: Key,
+        keys: Keys,
         epoch: Revision,
         leaving: Option<Own>,
         call: Call,
     },
-    /// No answer came. `looked`: what was read of the key too early, by who breaks that rule.
+    /// No answer came. `looked`: what was read of the keys too early, by who breaks that rule.
     InDoubt {
-        key: Key,
+        keys: Keys,
         epoch: Revision,
         looked: Option<Option<Place>>,
     },
@@ -62,13 +55,15 @@ pub struct Task {
     pub phase: Phase,
 }
 
-/// A key to be deleted behind.
+/// Keys to be deleted behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Chore {
-    pub key: Key,
-    /// The epoch of an enter of it that is in doubt.
+    pub keys: Keys,
+    /// The epoch of an enter of them that is in doubt.
     pub in_doubt: Option<Revision>,
     pub reusable: bool,
+    /// The acquisition that has lost one of them, and does not go on before all of them are deleted.
+    pub rest_of: Option<usize>,
     pub call: Option<Call>,
 }
 
@@ -100,7 +95,7 @@ pub struct Client {
 
 impl Client {
     pub fn new(tasks: &[Vec<Ask>]) -> Self {
-        let tasks = tasks.iter().map(|asks| Task { asks: asks.clone(), phase: Phase::Ready { key: None } }).collect();
+        let tasks = tasks.iter().map(|asks| Task { asks: asks.clone(), phase: Phase::Ready { keys: None } }).collect();
         let (line, chores) = (Vec::new(), Vec::new());
         Client { crashed: false, leases: 0, lease: None, epoch_write: None, tasks, line, chores }
     }
@@ -143,7 +138,7 @@ impl Client {
         for chore in self.chores.iter_mut().filter(|chore| chore.call.is_none()) {
             let may_come_later = rules.epoch && chore.in_doubt.is_some_and(|epoch| known <= epoch);
             if !(may_come_later && rules.delete_after_fence) {
-                chore.call = Some(Call { request: Request::Delete { key: chore.key }, reply: None });
+                chore.call = Some(Call { request: Request::Delete { keys: chore.keys }, reply: None });
             }
         }
         self.chores.sort();
@@ -154,25 +149,25 @@ impl Client {
     }
 
     pub fn front(&self, name: Name) -> Option<usize> {
-        self.line.iter().copied().find(|task| self.tasks[*task].name() == name)
+        self.line.iter().copied().find(|task| self.tasks[*task].line() == Some(name))
     }
 
     pub fn stand_in_line(&mut self, task: usize) {
         self.line.push(task);
-        self.line.sort_by_key(|task| self.tasks[*task].name());
+        self.line.sort_by_key(|task| self.tasks[*task].line());
     }
 
     /// The enter that a task sends now, together with the leave of the one before.
     pub fn enter(&mut self, task: usize, leaving: Option<Own>) {
-        let Phase::Ready { key } = self.tasks[task].phase else { unreachable!("it has a place") };
+        let Phase::Ready { keys } = self.tasks[task].phase else { unreachable!("it has a place") };
         let ask = self.tasks[task].asks[0];
-        let key = key.unwrap_or_else(|| self.next_key(ask.name()));
+        let keys = keys.unwrap_or_else(|| ask.names().map(|name| self.next_key(name)).collect());
         let epoch = self.lease.as_ref().expect("ready").epoch;
         let request = match leaving {
-            Some(Own { key: leave, .. }) => Request::Fused { leave, key, epoch },
-            None => Request::Enter { key, epoch, alone: matches!(ask, Ask::Try(_)) },
+            Some(Own { keys: leave, .. }) => Request::Fused { leave, keys, epoch },
+            None => Request::Enter { keys, epoch, alone: ask.alone() },
         };
-        self.tasks[task].phase = Phase::Entering { key, epoch, leaving, call: Call { request, reply: None } };
+        self.tasks[task].phase = Phase::Entering { keys, epoch, leaving, call: Call { request, reply: None } };
     }
 
     /// A key of a former use that nothing is in doubt of, else one that was never used.
@@ -185,32 +180,51 @@ impl Client {
         Key { name, lease: lease.id, n: lease.places }
     }
 
-    /// A key is deleted, as of this revision.
-    pub fn deleted(&mut self, key: Key, reusable: bool, revision: Revision) {
+    /// Keys are deleted, as of this revision.
+    pub fn deleted(&mut self, keys: Keys, reusable: bool, revision: Revision) {
         let Some(lease) = self.lease.as_mut().filter(|_| reusable) else { return };
         lease.freed = if revision > lease.epoch { lease.freed.max(revision) } else { lease.freed };
-        lease.free.push(key);
+        lease.free.extend(keys.iter());
         lease.free.sort();
     }
 
-    /// Has a key deleted behind.
-    pub fn leave(&mut self, key: Key, reusable: bool, in_doubt: Option<Revision>) {
-        self.chores.push(Chore { key, in_doubt, reusable, call: None });
+    /// Has keys deleted behind.
+    pub fn leave(&mut self, keys: Keys, reusable: bool, in_doubt: Option<Revision>, rules: &Rules) {
+        let together = if rules.leave_in_one { vec![keys] } else { keys.iter().map(Keys::from).collect() };
+        self.chores.extend(together.into_iter().map(|keys| Chore {
+            keys,
+            in_doubt,
+            reusable,
+            rest_of: None,
+            call: None,
+        }));
+    }
+
+    /// Who waits has lost a part of its place: the rest is left before it goes on.
+    pub fn leave_rest(&mut self, task: usize, own: Own, rules: &Rules) {
+        let before = self.chores.len();
+        self.leave(own.keys, own.reusable, None, rules);
+        self.chores[before..].iter_mut().for_each(|chore| chore.rest_of = Some(task));
+    }
+
+    pub fn rest(&self, task: usize) -> impl Iterator<Item = Key> {
+        self.chores.iter().filter(move |chore| chore.rest_of == Some(task)).flat_map(|chore| chore.keys.iter())
     }
 
     /// An acquisition ends. If it had a place, that is left; if somebody is behind in the line, together with his enter.
     pub fn end(&mut self, task: usize, place: Option<Own>, rules: &Rules) {
-        let name = self.tasks[task].name();
-        let in_line = self.in_line(task);
+        let line = self.tasks[task].line().filter(|_| self.in_line(task));
         self.line.retain(|other| *other != task);
+        let rest = self.chores.iter_mut().filter(|chore| chore.rest_of == Some(task));
+        rest.for_each(|chore| chore.rest_of = None);
         self.tasks[task].next();
         let Some(own) = place else { return };
-        match self.front(name) {
-            Some(next) if in_line => self.enter(next, Some(own)),
-            _ if rules.free_when_deleted => self.leave(own.key, own.reusable, None),
+        match line.and_then(|name| self.front(name)) {
+            Some(next) => self.enter(next, Some(own)),
+            _ if rules.free_when_deleted => self.leave(own.keys, own.reusable, None, rules),
             _ => {
-                self.leave(own.key, false, None);
-                self.deleted(own.key, own.reusable, 0);
+                self.leave(own.keys, false, None, rules);
+                self.deleted(own.keys, own.reusable, 0);
             }
         }
     }
@@ -231,7 +245,7 @@ impl Client {
                 _ => (),
             }
             if task.phase != Phase::Done {
-                task.phase = Phase::Ready { key: None };
+                task.phase = Phase::Ready { keys: None };
             }
         }
         calls.into_iter().filter(|call| call.reply.is_none()).map(|call| call.request).collect()
@@ -250,18 +264,10 @@ impl Task {
     /// Goes on to what is asked for next.
     pub fn next(&mut self) {
         self.asks.remove(0);
-        self.phase = if self.asks.is_empty() { Phase::Done } else { Phase::Ready { key: None } };
+        self.phase = if self.asks.is_empty() { Phase::Done } else { Phase::Ready { keys: None } };
     }
 
-    pub fn name(&self) -> Name {
-        self.asks[0].name()
-    }
-}
-
-impl Ask {
-    pub fn name(self) -> Name {
-        match self {
-            Ask::Wait(name) | Ask::Try(name) => name,
-        }
+    fn line(&self) -> Option<Name> {
+        self.asks[0].line()
     }
 }

@@ -1,6 +1,6 @@
 //! What comes of what happens.
 
-use crate::client::{Ask, Own, Phase};
+use crate::client::{Own, Phase};
 use crate::etcd::{LeaseId, Place, Reply, Revision};
 use crate::protocol::{Action, Protocol};
 use crate::world::{Caller, Who, World};
@@ -11,7 +11,7 @@ impl Protocol {
             Action::StandInLine((client, task)) => world.clients[client].stand_in_line(task),
             Action::SendEnter((client, task)) => {
                 let client = &mut world.clients[client];
-                if matches!(client.tasks[task].asks[0], Ask::Wait(_)) && !client.in_line(task) {
+                if client.tasks[task].asks[0].line().is_some() && !client.in_line(task) {
                     client.stand_in_line(task);
                 }
                 client.enter(task, None);
@@ -21,6 +21,7 @@ impl Protocol {
                 let requests: Vec<_> = batch.iter().map(call).collect();
                 let replies = world.etcd.apply(&requests, &self.rules);
                 for (caller, reply) in batch.into_iter().zip(replies) {
+                    world.busy_by_itself |= reply == Reply::Busy && world.is_only_in_its_own_way(caller);
                     world.call_mut(caller).expect("still").reply = Some(reply);
                 }
             }
@@ -87,7 +88,7 @@ impl Protocol {
             }
             (Caller::Chore(_, number), Reply::Deleted(revision)) => {
                 let chore = client.chores.remove(number);
-                client.deleted(chore.key, chore.reusable, revision);
+                client.deleted(chore.keys, chore.reusable, revision);
             }
             _ => unreachable!("no answer to that"),
         }
@@ -96,32 +97,32 @@ impl Protocol {
     /// The answer to an enter arrives. If it was fused with a leave, that is done too.
     fn receive_enter(&self, world: &mut World, who: Who, reply: Reply) {
         let client = &mut world.clients[who.0];
-        let Phase::Entering { key, leaving, .. } = client.tasks[who.1].phase else { return };
+        let Phase::Entering { keys, leaving, .. } = client.tasks[who.1].phase else { return };
         match (leaving, reply) {
-            (Some(Own { key, reusable, .. }), Reply::Refused) if self.rules.delete_after_fused => {
-                client.leave(key, reusable, None);
+            (Some(own), Reply::Refused) if self.rules.delete_after_fused => {
+                client.leave(own.keys, own.reusable, None, &self.rules);
             }
             (Some(own), Reply::In(Place { created: at, .. }) | Reply::OtherEpoch(_, at)) => {
-                client.deleted(own.key, own.reusable, at);
+                client.deleted(own.keys, own.reusable, at);
             }
             _ => (),
         }
         match reply {
             Reply::In(place) => {
-                world.entered(who, Own { key, created: place.created, reusable: true }, place.first);
+                world.entered(who, Own { keys, created: place.created, reusable: true }, place.first);
             }
             Reply::OtherEpoch(epoch, at) => {
                 client.adopt(epoch);
-                client.tasks[who.1].phase = Phase::Ready { key: Some(key) };
+                client.tasks[who.1].phase = Phase::Ready { keys: Some(keys) };
                 if leaving.is_some() && !self.rules.refused_is_no_place {
-                    world.entered(who, Own { key, created: at, reusable: true }, true);
+                    world.entered(who, Own { keys, created: at, reusable: true }, true);
                 }
             }
             Reply::Busy => {
-                client.deleted(key, true, 0);
+                client.deleted(keys, true, 0);
                 client.end(who.1, None, &self.rules);
             }
-            _ => client.tasks[who.1].phase = Phase::Ready { key: Some(key) },
+            _ => client.tasks[who.1].phase = Phase::Ready { keys: Some(keys) },
         }
     }
 
@@ -141,19 +142,19 @@ impl Protocol {
             }
             Caller::Chore(_, number) => _ = client.chores.remove(number),
             Caller::Task(_, task) => {
-                let Phase::Entering { key, epoch, leaving, .. } = client.tasks[task].phase else { return };
-                client.tasks[task].phase = Phase::InDoubt { key, epoch, looked: None };
+                let Phase::Entering { keys, epoch, leaving, .. } = client.tasks[task].phase else { return };
+                client.tasks[task].phase = Phase::InDoubt { keys, epoch, looked: None };
                 if let Some(own) = leaving.filter(|_| self.rules.delete_after_fused) {
-                    client.leave(own.key, own.reusable && !self.rules.spent_by_fused, None);
+                    client.leave(own.keys, own.reusable && !self.rules.spent_by_fused, None, &self.rules);
                 }
             }
         }
     }
 
     fn look(&self, world: &mut World, (client, task): Who, revision: Revision) {
-        let Phase::InDoubt { key, epoch, .. } = world.clients[client].tasks[task].phase else { return };
-        let looked = Some(world.etcd.place_at(key, revision));
-        world.clients[client].tasks[task].phase = Phase::InDoubt { key, epoch, looked };
+        let Phase::InDoubt { keys, epoch, .. } = world.clients[client].tasks[task].phase else { return };
+        let looked = Some(world.etcd.place_of(keys, revision, &self.rules));
+        world.clients[client].tasks[task].phase = Phase::InDoubt { keys, epoch, looked };
         if world.clients[client].fenced(epoch, &self.rules) {
             world.settle((client, task), &self.rules);
         }
@@ -165,9 +166,9 @@ impl Protocol {
         let phase = client.tasks[task].phase;
         match phase {
             Phase::Waiting(own) if self.rules.leave_on_give_up => return client.end(task, Some(own), &self.rules),
-            Phase::InDoubt { key, epoch, .. } if self.rules.leave_on_give_up => {
-                client.leave(key, !self.rules.spent_by_enter, Some(epoch));
-                client.deleted(key, !self.rules.spent_until_fence, 0);
+            Phase::InDoubt { keys, epoch, .. } if self.rules.leave_on_give_up => {
+                client.leave(keys, !self.rules.spent_by_enter, Some(epoch), &self.rules);
+                client.deleted(keys, !self.rules.spent_until_fence, 0);
             }
             // Not there: nothing was sent, or a doubt was settled.
             _ => (),
@@ -175,12 +176,26 @@ impl Protocol {
         client.end(task, None, &self.rules);
     }
 
-    /// Who waited enters again, with another key; a hold is over.
+    /// Who waited enters again, with other keys; a hold is over. If there are other keys, they are not left there.
     fn miss(&self, world: &mut World, (client, task): Who) {
+        let rules = &self.rules;
+        let phase = world.clients[client].tasks[task].phase;
+        let (Phase::Waiting(own) | Phase::Holding(own)) = phase else { return };
+        let has_rest = own.keys.iter().any(|key| !world.has_lost(key, own.created));
         let client = &mut world.clients[client];
-        match client.tasks[task].phase {
-            Phase::Holding(_) => client.end(task, None, &self.rules),
-            _ => client.tasks[task].phase = Phase::Ready { key: None },
+        if matches!(phase, Phase::Waiting(_)) {
+            client.tasks[task].phase = Phase::Ready { keys: Some(own.keys).filter(|_| !rules.anew_in_all) };
+            if has_rest && rules.anew_in_all && rules.rest_of_wait {
+                client.leave_rest(task, own, rules);
+            }
+            return;
+        }
+        let is_left = client.chores.iter().any(|chore| chore.keys == own.keys);
+        if has_rest && rules.rest_of_hold && !is_left {
+            client.leave(own.keys, own.reusable, None, rules);
+        }
+        if !has_rest || rules.hold_ends_first {
+            client.end(task, None, rules);
         }
     }
 

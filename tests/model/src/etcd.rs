@@ -1,6 +1,7 @@
 //! What etcd does with the requests of the protocol, each transaction in one step.
 
 use crate::Rules;
+use crate::keys::Keys;
 use std::collections::BTreeMap;
 
 pub type Revision = u8;
@@ -10,6 +11,7 @@ pub type Revision = u8;
 pub enum Name {
     A,
     B,
+    C,
 }
 
 /// The `n`th lease of a client.
@@ -28,46 +30,47 @@ pub struct Key {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Request {
-    /// `alone`: only if nobody is in the queue (a lock with no time to wait).
+    /// `alone`: only if nobody is in any of the queues (a lock with no time to wait).
     Enter {
-        key: Key,
+        keys: Keys,
         epoch: Revision,
         alone: bool,
     },
-    /// One place is left and the next one taken, in one transaction. `leave` is deleted also when `key` is refused.
+    /// One place is left and the next one taken, in one transaction. `leave` is deleted also when `keys` are refused.
     Fused {
-        leave: Key,
-        key: Key,
+        leave: Keys,
+        keys: Keys,
         epoch: Revision,
     },
     WriteEpoch {
         lease: LeaseId,
     },
     Delete {
-        key: Key,
+        keys: Keys,
     },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reply {
-    /// The key is there, by this enter or by an earlier one.
+    /// The keys are there, by this enter or by an earlier one.
     In(Place),
     /// Somebody else is in the queue.
     Busy,
     /// Not entered: the epoch is this one. (Read at this revision.)
     OtherEpoch(Revision, Revision),
     EpochWritten(Revision),
-    /// The key is not there at this revision.
+    /// The keys are not there at this revision.
     Deleted(Revision),
     LeaseGone,
     /// Not done, nor will it be: etcd has no space, say.
     Refused,
 }
 
-/// A key in the queue, as one read shows it.
+/// What one read shows of a key, or of all keys of an acquisition: they are of one transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     pub created: Revision,
+    /// Each of them is there, and the oldest in its queue.
     pub first: bool,
 }
 
@@ -99,48 +102,63 @@ impl Etcd {
 
     /// What an enter compares.
     fn may_enter(&self, request: &Request, rules: &Rules) -> bool {
-        let (Request::Enter { key, epoch, .. } | Request::Fused { key, epoch, .. }) = *request else { return false };
-        let alone = matches!(request, Request::Enter { alone: true, .. });
-        let absent = match alone {
-            true => self.oldest_at(key.name, self.revision).is_none(),
-            false => self.place_at(key, self.revision).is_none(),
+        let (Request::Enter { keys, epoch, .. } | Request::Fused { keys, epoch, .. }) = *request else { return false };
+        let is_absent = |key: Key| self.place_at(key, self.revision).is_none();
+        let is_free = |key: Key| self.oldest_at(key.name, self.revision).is_none();
+        let may_put = match *request {
+            Request::Enter { alone: true, .. } if rules.alone_in_all => keys.iter().all(is_free),
+            Request::Enter { alone: true, .. } => keys.iter().any(is_free),
+            _ if rules.anew_in_all => keys.iter().all(is_absent),
+            _ => keys.iter().any(is_absent),
         };
-        absent && self.leases.get(&key.lease).is_some_and(|now| !rules.epoch || *now == epoch)
+        may_put && self.leases.get(&keys.lease()).is_some_and(|now| !rules.epoch || *now == epoch)
     }
 
     fn act(&mut self, request: &Request, may_enter: bool, next: Revision, rules: &Rules) -> Reply {
         match *request {
-            Request::Enter { key, epoch, .. } => self.enter(key, epoch, may_enter, next),
-            Request::Fused { leave, key, epoch } => {
+            // That it is the first everywhere is what it compared.
+            Request::Enter { keys, alone: true, .. } if may_enter => {
+                self.put(keys, next, rules);
+                Reply::In(Place { created: next, first: true })
+            }
+            Request::Enter { keys, epoch, .. } => self.enter(keys, epoch, may_enter, next, rules),
+            Request::Fused { leave, keys, epoch } => {
                 if may_enter || rules.fused_always_deletes {
-                    self.delete(next, |life| life.key == leave);
+                    self.delete(next, |life| leave.contains(life.key));
                 }
-                self.enter(key, epoch, may_enter, next)
+                self.enter(keys, epoch, may_enter, next, rules)
             }
             Request::WriteEpoch { lease } => {
                 let Some(epoch) = self.leases.get_mut(&lease) else { return Reply::LeaseGone };
                 (self.revision, *epoch) = (next, next);
                 Reply::EpochWritten(next)
             }
-            Request::Delete { key } => {
-                self.delete(next, |life| life.key == key);
+            Request::Delete { keys } => {
+                self.delete(next, |life| keys.contains(life.key));
                 Reply::Deleted(self.revision)
             }
         }
     }
 
-    fn enter(&mut self, key: Key, epoch: Revision, may_enter: bool, next: Revision) -> Reply {
+    fn enter(&mut self, keys: Keys, epoch: Revision, may_enter: bool, next: Revision, rules: &Rules) -> Reply {
         if may_enter {
-            self.revision = next;
-            self.history.push(Life { key, created: next, deleted: None });
-            self.history.sort_by_key(|life| (life.created, life.key));
+            self.put(keys, next, rules);
         }
-        match (self.place_at(key, self.revision), self.leases.get(&key.lease)) {
+        match (self.place_of(keys, self.revision, rules), self.leases.get(&keys.lease())) {
             (Some(place), _) => Reply::In(place),
             (None, None) => Reply::LeaseGone,
             (None, Some(now)) if *now != epoch => Reply::OtherEpoch(*now, self.revision),
             (None, Some(_)) => Reply::Busy,
         }
+    }
+
+    fn put(&mut self, keys: Keys, next: Revision, rules: &Rules) {
+        let at_once = if rules.all_in_one { usize::MAX } else { 1 };
+        let absent: Vec<_> = keys.iter().filter(|key| self.place_at(*key, self.revision).is_none()).collect();
+        let lives = absent.into_iter().take(at_once).map(|key| Life { key, created: next, deleted: None });
+        self.history.extend(lives);
+        self.history.sort_by_key(|life| (life.created, life.key));
+        self.revision = next;
     }
 
     fn delete(&mut self, next: Revision, which: impl Fn(&Life) -> bool) {
@@ -193,7 +211,7 @@ impl Etcd {
         self.keys_at(revision).find(|(key, _)| key.name == name)
     }
 
-    /// Whether a read at this revision proves that `key` holds the lock.
+    /// Whether a read at this revision shows `key` as the oldest of its queue.
     pub fn first_at(&self, key: Key, revision: Revision) -> bool {
         self.oldest_at(key.name, revision).is_some_and(|(oldest, _)| oldest == key)
     }
@@ -201,6 +219,24 @@ impl Etcd {
     pub fn place_at(&self, key: Key, revision: Revision) -> Option<Place> {
         let (_, created) = self.keys_at(revision).find(|(there, _)| *there == key)?;
         Some(Place { created, first: self.first_at(key, revision) })
+    }
+
+    /// Whether a read at this revision proves that one holds the locks of all these keys.
+    pub fn all_first_at(&self, keys: Keys, revision: Revision) -> bool {
+        keys.iter().all(|key| self.first_at(key, revision))
+    }
+
+    /// The place that one has with these keys. With a part of them it is one still: that something is missing, and what
+    /// has to be done about the others, is found out as in any other place.
+    pub fn place_of(&self, keys: Keys, revision: Revision, rules: &Rules) -> Option<Place> {
+        let there = |key: Key| self.place_at(key, revision);
+        let created = keys.iter().filter_map(there).map(|place| place.created).max()?;
+        let counts = rules.part_is_a_place || keys.iter().all(|key| there(key).is_some());
+        let first = match rules.first_in_all {
+            true => self.all_first_at(keys, revision),
+            false => keys.iter().any(|key| self.first_at(key, revision)),
+        };
+        counts.then_some(Place { created, first })
     }
 
     pub fn each_revision(&mut self, visit: &mut impl FnMut(&mut Revision)) {
@@ -221,10 +257,10 @@ impl Etcd {
 }
 
 impl Request {
-    /// The lock that it is about.
-    pub fn name(&self) -> Option<Name> {
-        match self {
-            Request::Enter { key, .. } | Request::Fused { key, .. } | Request::Delete { key } => Some(key.name),
+    /// The keys that it is about: of a fused one those that it puts, which are in the queue of those that it deletes.
+    pub fn keys(&self) -> Option<Keys> {
+        match *self {
+            Request::Enter { keys, .. } | Request::Fused { keys, .. } | Request::Delete { keys } => Some(keys),
             Request::WriteEpoch { .. } => None,
         }
     }

@@ -25,22 +25,33 @@
 //!    it does anything, so two for one lock would not see each other.
 //! 10. **Lease lost.** Keys and epoch go with it. Who waited enters again, with a new lease and a new key; so does, with
 //!     another key, whose key was deleted by hand.
+//! 11. **All.** Who wants more than one lock at once stands in no line, and its requests are in no batch. It enters all
+//!     queues by one transaction, with a key in each: of two such one is before the other everywhere, so they cannot wait
+//!     for each other. It holds when *one* read at a revision not below that of its keys shows each of them as the oldest.
+//!     (That it was the first here, and is now the first there, is not enough: its key here may have been deleted by hand
+//!     meanwhile.) If one key has gone, all is lost. A hold is over first, and the rest deleted behind; who waits deletes
+//!     the rest, and enters all queues anew once that is acknowledged: a try would find its own key in the way. What is read
+//!     after a doubt may be a part of the keys, by the same hand: it had entered, and has lost its place. It leaves all
+//!     queues by one transaction.
 //!
 //! [`Rules`] can be broken one by one, and each one broken gives a counterexample: that is how one knows that the rule
-//! is needed and that the model can find anything at all. (One does not, and a test says so: `spent_by_enter`.)
+//! is needed and that the model can find anything at all. (Two do not, and tests say so: `spent_by_enter` and
+//! `leave_in_one`.)
 //!
 //! What is assumed, not shown, here: a client knows of the end of its lease before etcd acts on it (that is the
 //! deadline, in `lease.rs`; [`Rules::ends_first`] shows why), and etcd loses nothing that it has acknowledged. Whose key
 //! was deleted by hand may believe to hold until it learns of it, and no longer.
 //!
 //! Modes that are still to come have their place here before they have one in the core: `shared` and `limit` change
-//! what [`Etcd::first_at`](etcd::Etcd::first_at) asks for; `lock_all` is a new [`Request`](etcd::Request); a persistent
-//! lock is a [`Phase`](client::Phase) between waiting and holding.
+//! what [`Etcd::first_at`](etcd::Etcd::first_at) asks for; a persistent lock is a [`Phase`](client::Phase) between waiting
+//! and holding.
 #![allow(missing_docs)]
 
+pub mod ask;
 pub mod client;
 mod effects;
 pub mod etcd;
+pub mod keys;
 pub mod properties;
 pub mod protocol;
 pub mod rules;

@@ -1,8 +1,10 @@
 //! What can happen next. What comes of it: see [`effects`](crate::effects).
 
 use crate::Rules;
-use crate::client::{Ask, Client, Phase};
+use crate::ask::Ask;
+use crate::client::{Client, Own, Phase};
 use crate::etcd::{Key, LeaseId, Reply, Request, Revision};
+use crate::keys::Keys;
 use crate::properties;
 use crate::world::{Caller, Who, World};
 use stateright::{Model, Property};
@@ -110,7 +112,12 @@ impl Model for Protocol {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        properties::all()
+        let mut asks = self.bounds.clients.iter().flatten().flatten();
+        let troubles = match asks.any(|ask| ask.is_for_all()) {
+            true => properties::troubles_of_all(),
+            false => properties::troubles_of_lines(),
+        };
+        properties::promises().into_iter().chain(troubles).collect()
     }
 }
 
@@ -139,17 +146,26 @@ impl Protocol {
 
     /// Each call alone, and each two that can be in one batch.
     fn batches(&self, world: &World, callers: &[Caller]) -> Vec<Batch> {
-        let name = |caller: Caller| world.call(caller).and_then(|call| call.request.name());
+        let keys = |caller: Caller| world.call(caller).and_then(|call| call.request.keys());
         let mut batches: Vec<_> = callers.iter().map(|caller| vec![*caller]).collect();
         for (number, one) in callers.iter().enumerate() {
             for other in &callers[number + 1..] {
-                let different = name(*one) != name(*other) || !self.rules.one_of_a_name;
-                if one.client() == other.client() && name(*one).and(name(*other)).is_some() && different {
+                if one.client() == other.client()
+                    && let (Some(one_has), Some(other_has)) = (keys(*one), keys(*other))
+                    && self.may_travel_together(one_has, other_has)
+                {
                     batches.push(vec![*one, *other]);
                 }
             }
         }
         batches
+    }
+
+    fn may_travel_together(&self, one: Keys, other: Keys) -> bool {
+        match one.are_two() || other.are_two() {
+            true => !self.rules.all_alone,
+            false => !self.rules.one_of_a_name || !one.share_a_queue_with(other),
+        }
     }
 
     fn client_actions(&self, world: &World, index: usize, actions: &mut Vec<Action>) {
@@ -182,20 +198,13 @@ impl Protocol {
                 actions.push(Action::Settle(who));
             }
             Phase::Waiting(own) => {
-                let proves = |revision: &Revision| match self.rules.proof_has_own_key {
-                    true => world.etcd.first_at(own.key, *revision),
-                    false => world.etcd.oldest_at(own.key.name, *revision).is_none_or(|(_, old)| old >= own.created),
-                };
-                let after_enter = self.rules.proof_has_own_key && self.rules.proof_after_enter;
-                let from = if after_enter { own.created } else { 0 };
-                // Which of the reads that prove it makes no difference.
-                actions.extend((from..=world.etcd.revision).find(proves).map(|revision| Action::Prove(who, revision)));
+                actions.extend(self.proof(world, own).map(|revision| Action::Prove(who, revision)));
             }
             Phase::Holding(_) => actions.push(Action::Release(who)),
             _ => (),
         }
         if let Phase::Waiting(own) | Phase::Holding(own) = task.phase
-            && world.etcd.place_at(own.key, world.etcd.revision).is_none_or(|place| place.created != own.created)
+            && own.keys.iter().any(|key| world.has_lost(key, own.created))
         {
             actions.push(Action::Miss(who));
         }
@@ -209,13 +218,34 @@ impl Protocol {
     /// Who tries enters at any time; who waits, if nobody of the same client is before it.
     fn entrance(&self, client: &Client, who: Who, actions: &mut Vec<Action>) {
         let ask = client.tasks[who.1].asks[0];
-        let front = client.front(ask.name());
-        let may_enter = matches!(ask, Ask::Try(_)) || front.is_none_or(|front| front == who.1);
-        if may_enter && client.lease.is_some() && client.fenced(0, &self.rules) {
+        let front = ask.line().and_then(|name| client.front(name));
+        let may_enter = front.is_none_or(|front| front == who.1);
+        let has_rest = self.rules.rest_before_anew && client.rest(who.1).next().is_some();
+        if may_enter && !has_rest && client.lease.is_some() && client.fenced(0, &self.rules) {
             actions.push(Action::SendEnter(who));
         }
         if !may_enter && !client.in_line(who.1) {
             actions.push(Action::StandInLine(who));
+        }
+    }
+
+    /// The revision of a read that proves that it is one's turn. (Which of them makes no difference.)
+    ///
+    /// Who waits in two queues waits in each until it is the first there, and then reads both at once. What it saw before
+    /// that read decides nothing: so the read alone is played here. Who does without it holds by one read for each queue.
+    fn proof(&self, world: &World, own: Own) -> Option<Revision> {
+        let first = |key: Key, revision: Revision| match self.rules.proof_has_own_key {
+            true => world.etcd.first_at(key, revision),
+            false => world.etcd.oldest_at(key.name, revision).is_none_or(|(_, old)| old >= own.created),
+        };
+        let after_enter = self.rules.proof_has_own_key && self.rules.proof_after_enter;
+        let mut reads = if after_enter { own.created } else { 0 }..=world.etcd.revision;
+        match self.rules.one_read_for_all {
+            true => reads.find(|revision| own.keys.iter().all(|key| first(key, *revision))),
+            false => {
+                let each = own.keys.iter().map(|key| reads.clone().find(|revision| first(key, *revision)));
+                each.collect::<Option<Vec<_>>>()?.into_iter().max()
+            }
         }
     }
 

@@ -41,6 +41,32 @@ pub struct Rules {
     pub one_of_a_name: bool,
     /// A client's own clock ends its lease before etcd does.
     pub ends_first: bool,
+
+    // Of who wants more than one lock at once.
+    /// It enters all queues by one transaction. (Broken: one after the other. Goes with `anew_in_all`.)
+    pub all_in_one: bool,
+    /// Such a request is never in a batch.
+    pub all_alone: bool,
+    /// Who does not wait compares that every one of the queues is empty, not one.
+    pub alone_in_all: bool,
+    /// The answer to an enter has to show it as the first of each queue, not of one.
+    pub first_in_all: bool,
+    /// One read shows it as the first of each queue. (Broken: one for each.)
+    pub one_read_for_all: bool,
+    /// After a doubt, with a part of its keys it had entered.
+    pub part_is_a_place: bool,
+    /// Who loses one place enters all queues anew. (Broken: only where it has none.)
+    pub anew_in_all: bool,
+    /// It leaves the others.
+    pub rest_of_wait: bool,
+    /// It enters anew only once they are deleted.
+    pub rest_before_anew: bool,
+    /// Who held leaves the others, too.
+    pub rest_of_hold: bool,
+    /// But not before its hold is over.
+    pub hold_ends_first: bool,
+    /// It leaves all queues by one transaction. (This one could be broken. But so nobody sees it with a part of them.)
+    pub leave_in_one: bool,
 }
 
 impl Rules {
@@ -64,5 +90,17 @@ impl Rules {
         refused_is_no_place: true,
         one_of_a_name: true,
         ends_first: true,
+        all_in_one: true,
+        all_alone: true,
+        alone_in_all: true,
+        first_in_all: true,
+        one_read_for_all: true,
+        part_is_a_place: true,
+        anew_in_all: true,
+        rest_of_wait: true,
+        rest_before_anew: true,
+        rest_of_hold: true,
+        hold_ends_first: true,
+        leave_in_one: true,
     };
 }

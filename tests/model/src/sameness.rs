@@ -3,6 +3,7 @@
 use crate::Rules;
 use crate::client::{Call, Client, Phase};
 use crate::etcd::{Key, Reply, Request, Revision};
+use crate::keys::Keys;
 use crate::world::World;
 
 impl World {
@@ -29,23 +30,23 @@ impl World {
     /// Forgets the late requests that cannot do anything any more.
     fn forget_late(&mut self, rules: &Rules) {
         for request in &mut self.late {
-            if let Request::Fused { leave, key, epoch } = *request
+            if let Request::Fused { leave, keys, epoch } = *request
                 && rules.epoch
                 && rules.fused_always_deletes
-                && self.etcd.epoch(key.lease) != Some(epoch)
+                && self.etcd.epoch(keys.lease()) != Some(epoch)
             {
-                *request = Request::Delete { key: leave };
+                *request = Request::Delete { keys: leave };
             }
         }
         let mut late = std::mem::take(&mut self.late);
         late.retain(|request| match *request {
-            Request::Enter { key, epoch, .. } if rules.epoch => self.etcd.epoch(key.lease) == Some(epoch),
+            Request::Enter { keys, epoch, .. } if rules.epoch => self.etcd.epoch(keys.lease()) == Some(epoch),
             Request::WriteEpoch { lease } => self.etcd.lives(lease),
             _ => true,
         });
-        let enters: Vec<_> = late.iter().filter_map(entered_by).collect();
+        let enters: Vec<_> = late.iter().filter_map(entered_by).flat_map(Keys::iter).collect();
         late.retain(|request| match *request {
-            Request::Delete { key } => enters.contains(&key) || self.may_be_there(key),
+            Request::Delete { keys } => keys.iter().any(|key| enters.contains(&key) || self.may_be_there(key)),
             _ => true,
         });
         late.sort();
@@ -56,7 +57,7 @@ impl World {
     fn may_be_there(&self, key: Key) -> bool {
         let knows = |client: &Client| {
             let in_phase = client.tasks.iter().any(|task| is_about(task.phase, key));
-            let behind = client.chores.iter().any(|chore| chore.key == key);
+            let behind = client.chores.iter().any(|chore| chore.keys.contains(key));
             in_phase || behind || client.lease.as_ref().is_some_and(|lease| lease.free.contains(&key))
         };
         self.etcd.place_at(key, self.etcd.revision).is_some() || self.clients.iter().any(knows)
@@ -84,19 +85,21 @@ impl World {
     }
 }
 
-fn entered_by(request: &Request) -> Option<Key> {
+fn entered_by(request: &Request) -> Option<Keys> {
     match *request {
-        Request::Enter { key, .. } | Request::Fused { key, .. } => Some(key),
+        Request::Enter { keys, .. } | Request::Fused { keys, .. } => Some(keys),
         _ => None,
     }
 }
 
 fn is_about(phase: Phase, this: Key) -> bool {
     match phase {
-        Phase::Ready { key } => key == Some(this),
-        Phase::Entering { key, leaving, .. } => key == this || leaving.is_some_and(|own| own.key == this),
-        Phase::InDoubt { key, .. } => key == this,
-        Phase::Waiting(own) | Phase::Holding(own) => own.key == this,
+        Phase::Ready { keys } => keys.is_some_and(|keys| keys.contains(this)),
+        Phase::Entering { keys, leaving, .. } => {
+            keys.contains(this) || leaving.is_some_and(|own| own.keys.contains(this))
+        }
+        Phase::InDoubt { keys, .. } => keys.contains(this),
+        Phase::Waiting(own) | Phase::Holding(own) => own.keys.contains(this),
         Phase::Done => false,
     }
 }

@@ -2,7 +2,8 @@
 
 use crate::Rules;
 use crate::client::{Call, Client, Own, Phase};
-use crate::etcd::{Etcd, Key, LeaseId, Name, Place, Request, Revision};
+use crate::etcd::{Etcd, Key, LeaseId, Place, Request, Revision};
+use crate::keys::Keys;
 use crate::protocol::Bounds;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -12,8 +13,12 @@ pub struct World {
     /// Requests that their senders have given up, and that may yet be done.
     pub late: Vec<Request>,
     /// The highest token of each lock so far, and whether one was not higher than all before.
-    pub tokens: [Revision; 2],
+    pub tokens: [Revision; 3],
     pub token_fell: bool,
+    /// Whether somebody came to hold who never was the first in all of its queues at once.
+    pub held_in_part: bool,
+    /// Whether somebody was told that a lock is not free who alone was in its queue.
+    pub busy_by_itself: bool,
     /// The keys that somebody deleted by hand: whose they were cannot know it at once.
     pub robbed: Vec<(Key, Revision)>,
     /// How much may still go wrong.
@@ -42,8 +47,10 @@ impl World {
             etcd: Etcd::default(),
             clients: bounds.clients.iter().map(|tasks| Client::new(tasks)).collect(),
             late: Vec::new(),
-            tokens: [0; 2],
+            tokens: [0; 3],
             token_fell: false,
+            held_in_part: false,
+            busy_by_itself: false,
             robbed: Vec::new(),
             losses: bounds.losses,
             refusals: bounds.refusals,
@@ -88,11 +95,11 @@ impl World {
     /// The doubt is over.
     pub fn settle(&mut self, who: Who, rules: &Rules) {
         let phase = &mut self.clients[who.0].tasks[who.1].phase;
-        let Phase::InDoubt { key, looked: Some(looked), .. } = *phase else { return };
+        let Phase::InDoubt { keys, looked: Some(looked), .. } = *phase else { return };
         let reusable = !rules.spent_by_enter;
         match looked {
-            Some(Place { created, first }) => self.entered(who, Own { key, created, reusable }, first),
-            None => *phase = Phase::Ready { key: Some(key).filter(|_| reusable) },
+            Some(Place { created, first }) => self.entered(who, Own { keys, created, reusable }, first),
+            None => *phase = Phase::Ready { keys: Some(keys).filter(|_| reusable) },
         }
     }
 
@@ -100,11 +107,29 @@ impl World {
         let phase = &mut self.clients[client].tasks[task].phase;
         let Phase::Waiting(own) = *phase else { return };
         *phase = Phase::Holding(own);
-        if !self.robbed.contains(&(own.key, own.created)) {
-            let token = &mut self.tokens[(own.key.name != Name::A) as usize];
+        let mut since_enter = own.created..=self.etcd.revision;
+        self.held_in_part |= !since_enter.any(|revision| self.etcd.all_first_at(own.keys, revision));
+        for key in own.keys.iter().filter(|key| !self.robbed.contains(&(*key, own.created))) {
+            let token = &mut self.tokens[key.name as usize];
             self.token_fell |= own.created <= *token;
             *token = own.created.max(*token);
         }
+    }
+
+    /// Whether a key has gone that was put at this revision, or earlier than the others of its acquisition.
+    pub fn has_lost(&self, key: Key, created: Revision) -> bool {
+        self.etcd.place_at(key, self.etcd.revision).is_none_or(|place| place.created > created)
+    }
+
+    /// Whether there is nothing in the queues that one would enter but the rest of its own former place.
+    pub fn is_only_in_its_own_way(&self, caller: Caller) -> bool {
+        let (Caller::Task(client, task), Some(keys)) = (caller, self.call(caller).and_then(|call| call.request.keys()))
+        else {
+            return false;
+        };
+        let in_the_way = |(key, _): &(Key, Revision)| Keys::from(*key).share_a_queue_with(keys);
+        let is_its_own = |(key, _): (Key, Revision)| self.clients[client].rest(task).any(|rest| rest == key);
+        self.etcd.keys_at(self.etcd.revision).filter(in_the_way).all(is_its_own)
     }
 
     pub fn callers(&self) -> Vec<Caller> {

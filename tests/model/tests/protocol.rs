@@ -1,15 +1,14 @@
 //! The protocol goes well in all that can happen within the bounds, and badly once any of its rules is broken.
 #![allow(missing_docs)]
 
-use locker_model::client::Ask::{self, Try, Wait};
+mod common;
+
+use common::{Threads, bounds, explore, explore_by, refute};
+use locker_model::ask::Ask::{Try, Wait};
 use locker_model::etcd::Name::{A, B};
 use locker_model::properties::{NOTHING_LEFT, ONE_HOLDER, TOKENS_RISE};
 use locker_model::{Bounds, Protocol, Rules};
 use stateright::{Checker, Model};
-use std::time::Instant;
-
-/// What the threads of one client lock, each one after the other.
-type Threads = Vec<Vec<Ask>>;
 
 fn once() -> Threads {
     vec![vec![Wait(A)]]
@@ -46,36 +45,6 @@ fn and_a_try() -> Threads {
 /// Two that stand in one line, and a third that locks something else.
 fn two_names() -> Threads {
     vec![vec![Wait(A)], vec![Wait(A)], vec![Wait(B)]]
-}
-
-fn bounds<const N: usize>(clients: [Threads; N]) -> Bounds {
-    Bounds { clients: clients.into(), ..Bounds::default() }
-}
-
-/// Goes through everything that can happen.
-fn explore_by(rules: Rules, what: &str, bounds: Bounds) {
-    let begun = Instant::now();
-    let checker = Protocol { rules, bounds }.checker().threads(2).spawn_bfs().join();
-    println!("{what}: {} states in {:.1?}", checker.unique_state_count(), begun.elapsed());
-    for property in [ONE_HOLDER, TOKENS_RISE, NOTHING_LEFT] {
-        checker.assert_no_discovery(property);
-    }
-}
-
-fn explore(what: &str, bounds: Bounds) {
-    explore_by(Rules::ALL, what, bounds);
-}
-
-/// Goes on until the property turns out to be violated.
-#[track_caller]
-fn refute(property: &'static str, rules: Rules, bounds: Bounds) {
-    let begun = Instant::now();
-    let searching = Protocol { rules, bounds }.checker().threads(2);
-    let checker = searching.finish_when(stateright::HasDiscoveries::AllOf([property].into())).spawn_bfs().join();
-    let path =
-        checker.discovery(property).unwrap_or_else(|| panic!("without the rule, it is still so that {property}"));
-    println!("not so: {property} ({} states in {:.1?})", checker.unique_state_count(), begun.elapsed());
-    path.into_actions().iter().enumerate().for_each(|(step, action)| println!("{:3}. {action:?}", step + 1));
 }
 
 #[test]
