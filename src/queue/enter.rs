@@ -1,5 +1,6 @@
 //! The way into a queue. How a lost answer to an enter is dealt with: see `epoch.rs`.
 
+use super::leave::delete;
 use super::{Lapse, Place, Queue, Queues};
 use crate::info::Info;
 use crate::lease::{Lease, deleted};
@@ -95,7 +96,7 @@ impl Queues {
                 }
                 Ok(reply) => match self.refused(lease, epoch, &reply) {
                     Refused::There(created, before) => Ok(Some((created, before))),
-                    Refused::Torn => return Err(self.torn(lease, &keys, epoch)),
+                    Refused::Torn => return Err(self.torn(lease, &keys, by).await),
                     Refused::Busy(holder) => {
                         numbers.give_back();
                         return Ok(Entered::Busy(holder));
@@ -108,7 +109,7 @@ impl Queues {
                     match self.settle(lease, &keys, epoch, by).await {
                         Ok((Own::All(created), before)) => Ok(Some((created, before))),
                         Ok((Own::None, _)) => Ok(None),
-                        Ok((Own::Some, _)) => return Err(self.torn(lease, &keys, epoch)),
+                        Ok((Own::Some, _)) => return Err(self.torn(lease, &keys, by).await),
                         Err(fault) => Err(fault),
                     }
                 }
@@ -226,10 +227,13 @@ impl Queues {
         settled.await.inspect_err(|_| self.forget(lease.clone(), keys.to_vec(), Some(epoch)))
     }
 
-    /// Takes out what is left of a request of which somebody has deleted some keys.
-    fn torn(&self, lease: &Arc<Lease>, keys: &[String], epoch: i64) -> Lapse {
-        self.forget(lease.clone(), keys.to_vec(), Some(epoch));
-        Lapse::Gone(deleted(&keys.join(", ")))
+    /// Takes out what is left of a request of which somebody has deleted some keys: before one tries again, who would find
+    /// himself in the way.
+    async fn torn(&self, lease: &Arc<Lease>, keys: &[String], by: Instant) -> Lapse {
+        if delete(&*self.context().store, keys, by).await.is_err() {
+            self.forget(lease.clone(), keys.to_vec(), None);
+        }
+        Lapse::Gone(deleted(&keys.join(" or ")))
     }
 
     fn read_oldest(&self) -> impl Iterator<Item = Op> {

@@ -81,7 +81,7 @@ impl Queues {
 }
 
 /// Deletes the keys of one place, all at the same time.
-async fn delete(store: &dyn Store, keys: &[String], by: Instant) -> Result<Deleted, Fault> {
+pub(super) async fn delete(store: &dyn Store, keys: &[String], by: Instant) -> Result<Deleted, Fault> {
     if let [key] = keys {
         return store.delete(key.clone(), by).await;
     }
