@@ -1,7 +1,7 @@
 //! Gathers the requests of one client that enter and leave queues at the same time into one.
 //!
-//! What a transaction costs etcd is mostly the same for one that holds sixty others as for a single one. So while a few
-//! are under way, those that come meanwhile wait for the next and travel in it together, each with its own conditions. Who
+//! What a transaction costs etcd is mostly the same for one that holds sixty others as for a single one. So while one is
+//! under way, those that come meanwhile wait for the next and travel in it together, each with its own conditions. Who
 //! comes when nothing is under way does not wait: a lone caller pays nothing.
 //!
 //! etcd looks at all conditions of a request before it does any of it. So a request never has two parts for one queue:
