@@ -132,7 +132,8 @@ async fn agent(stage: Arc<Stage>, peer: usize) {
 /// One acquisition: given up after `patience`, by dropping it. Says whether it was held.
 async fn once(stage: &Stage, peer: usize, limit: Option<Duration>, patience: Duration) -> bool {
     // Both at once, too, now and then, in either order.
-    let names = stage.weather.pick(&["a", "a", "b", "b", "a b", "b a"]).unwrap().split(' ');
+    let names =
+        stage.weather.pick(&["a", "b", "c", "a b", "b a", "a c", "c b a", "b c a", "a b c"]).unwrap().split(' ');
     let mut lock = Lock::all(stage.peers[peer].context(), names.map(String::from).collect());
     if let Some(limit) = limit {
         lock = lock.timeout(limit);
@@ -184,7 +185,15 @@ async fn harm(stage: &Stage) {
     let weather = &stage.weather;
     let peer = &stage.peers[weather.number(0..stage.peers.len() as u64) as usize];
     let by = Instant::now() + AFTERMATH;
-    match weather.number(0..7) {
+    match weather.number(0..8) {
+        7 => {
+            let (connection, end) = (peer.connection.clone(), weather.millis(0..40_000));
+            connection.stalled.store(true, Ordering::Relaxed);
+            tokio::spawn(async move {
+                sleep(end).await;
+                connection.stalled.store(false, Ordering::Relaxed);
+            });
+        }
         0 => {
             peer.connection.cut.store(true, Ordering::Relaxed);
             sleep(weather.millis(0..12_000)).await;

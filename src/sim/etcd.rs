@@ -182,6 +182,13 @@ impl Etcd {
         RangeReply { revision, kvs, count }
     }
 
+    /// Many reads in one request, all as of `revision`.
+    pub(super) fn reads(&self, reads: &[Range], revision: i64) -> TxnReply {
+        let ranges: Vec<_> = reads.iter().map(|range| self.range(range, revision)).collect();
+        let revision = ranges.first().map_or(self.revision, |reply| reply.revision);
+        TxnReply { revision, succeeded: true, ranges, ..TxnReply::default() }
+    }
+
     pub(super) fn key(&self, key: &str) -> Option<i64> {
         self.keys.get(key.as_bytes()).map(|(kv, _)| kv.created)
     }
@@ -244,6 +251,15 @@ impl Etcd {
 }
 
 impl Txn {
+    /// What it reads, if that is all that it does, whatever is there.
+    pub(super) fn only_reads(&self) -> Option<Vec<Range>> {
+        let read = |op: &Op| match op {
+            Op::Range(range) => Some(range.clone()),
+            _ => None,
+        };
+        if self.when.is_empty() { self.then.iter().map(read).collect() } else { None }
+    }
+
     fn ops(&self, succeeded: bool) -> &[Op] {
         if succeeded { &self.then } else { &self.otherwise }
     }

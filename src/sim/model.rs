@@ -50,6 +50,14 @@ impl Model {
         }
     }
 
+    /// By how many revisions an answer is old. A member that is behind answers what it knows; in some releases now and then
+    /// even to one who wants the latest.
+    fn behind(&self, serializable: bool) -> i64 {
+        let weather = &self.0.weather;
+        let is_behind = weather.chance(if serializable { 3 } else { 100 });
+        if is_behind { weather.number(0..5) as i64 } else { 0 }
+    }
+
     fn answer<T: Send + 'static>(&self, step: impl FnOnce(&mut Etcd) -> Result<T, Fault>) -> Pending<'_, T> {
         Box::pin(ready(self.step(step)))
     }
@@ -57,14 +65,17 @@ impl Model {
 
 impl Store for Model {
     fn txn(&self, txn: Txn, _by: Instant) -> Pending<'_, TxnReply> {
-        self.answer(|etcd| etcd.txn(&txn))
+        match txn.only_reads() {
+            Some(reads) => {
+                let behind = self.behind(reads.iter().all(|range| range.serializable));
+                self.answer(move |etcd| Ok(etcd.reads(&reads, (etcd.revision - behind).max(0))))
+            }
+            None => self.answer(|etcd| etcd.txn(&txn)),
+        }
     }
 
     fn range(&self, range: Range, _by: Instant) -> Pending<'_, RangeReply> {
-        // A member that is behind answers what it knows; in some releases now and then even to one who wants the latest.
-        let weather = &self.0.weather;
-        let is_behind = weather.chance(if range.serializable { 3 } else { 100 });
-        let behind = if is_behind { weather.number(0..5) as i64 } else { 0 };
+        let behind = self.behind(range.serializable);
         self.answer(|etcd| Ok(etcd.range(&range, (etcd.revision - behind).max(0))))
     }
 

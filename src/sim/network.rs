@@ -35,11 +35,30 @@ pub(super) struct Connection {
     pub(super) weather: Arc<Weather>,
     /// Whether this client can reach the store at all.
     pub(super) cut: AtomicBool,
+    /// Whether what it writes waits until this is over, as on a disk that has stalled: beats and reads are answered meanwhile.
+    pub(super) stalled: AtomicBool,
 }
 
 impl Connection {
     pub(super) fn new(store: Arc<dyn Store>, weather: Arc<Weather>) -> Arc<Self> {
-        Arc::new(Connection { store, weather, cut: AtomicBool::new(false) })
+        Arc::new(Connection { store, weather, cut: AtomicBool::new(false), stalled: AtomicBool::new(false) })
+    }
+
+    /// Done when the disk writes again, whether anybody waits for it still or not.
+    async fn written<T: Send + 'static>(
+        self: Arc<Self>,
+        request: impl Future<Output = Result<T, Fault>> + Send + 'static,
+    ) -> Result<T, Fault> {
+        if !self.stalled.load(Ordering::Relaxed) {
+            return request.await;
+        }
+        let written = tokio::spawn(async move {
+            while self.stalled.load(Ordering::Relaxed) {
+                sleep(self.weather.latency()).await;
+            }
+            request.await
+        });
+        written.await.expect("it is not aborted")
     }
 
     fn fate(&self) -> Fate {
@@ -127,10 +146,13 @@ pub(super) fn unavailable() -> Error {
 
 impl Store for Arc<Connection> {
     fn txn(&self, txn: Txn, by: Instant) -> Pending<'_, TxnReply> {
-        let repeat = txn.may_be_repeated();
+        let (repeat, writes, connection) = (txn.may_be_repeated(), txn.could_write(), self.clone());
         let request = move |store: Arc<dyn Store>| {
-            let txn = txn.clone();
-            async move { store.txn(txn, soon()).await }
+            let (txn, connection) = (txn.clone(), connection.clone());
+            async move {
+                let request = async move { store.txn(txn, soon()).await };
+                if writes { connection.written(request).await } else { request.await }
+            }
         };
         Box::pin(async move { Ok(self.call(repeat, by, request).await?.0) })
     }
@@ -144,9 +166,10 @@ impl Store for Arc<Connection> {
     }
 
     fn delete(&self, key: String, by: Instant) -> Pending<'_, Deleted> {
+        let connection = self.clone();
         let request = move |store: Arc<dyn Store>| {
-            let key = key.clone();
-            async move { store.delete(key, soon()).await }
+            let (key, connection) = (key.clone(), connection.clone());
+            async move { connection.written(async move { store.delete(key, soon()).await }).await }
         };
         Box::pin(async move {
             Ok(match self.call(true, by, request).await? {
