@@ -98,7 +98,7 @@ impl Acquisition {
             release(&place);
             if place.is_in_several() && why.loss() == Some(Loss::KeyDeleted) {
                 // Its other keys are there still.
-                self.discard(place);
+                self.queues().leave_behind(&place);
             }
             self.step_aside(true);
         }

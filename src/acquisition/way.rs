@@ -85,7 +85,7 @@ impl<'a> Way<'a> {
                     debug!(name = self.it.name(), reason = %lapse, "lost the place in the queue");
                     if place.is_in_several() {
                         // Not in all of them.
-                        self.withdraw(&place).await;
+                        self.leave_the_rest(&place).await?;
                     }
                     self.it.wait_again(lapse);
                 }
@@ -259,6 +259,22 @@ impl<'a> Way<'a> {
         if let Err(error) = self.it.depart(&self.queues, place).await {
             self.unconfirmed = Some(error);
         }
+    }
+
+    /// Gives up what is left of a place that was lost in one of several queues. `None`: the wait has ended meanwhile.
+    async fn leave_the_rest(&mut self, place: &Place) -> Option<()> {
+        let (left, goes_on) = {
+            let mut leaving = pin!(self.queues.leave(place));
+            tokio::select! { biased;
+                left = &mut leaving => (left, Some(())),
+                why = self.interruption(true) => {
+                    self.it.end(rather(why, place.lease.silence()));
+                    (leaving.await, None)
+                }
+            }
+        };
+        self.unconfirmed = left.err().or(self.unconfirmed.take());
+        goes_on
     }
 
     /// Waits for the turn of a place. `Some(Err)`: the place is gone, and one may enter again. `None`: it has ended.

@@ -40,7 +40,12 @@ impl Queues {
         })
     }
 
-    /// Deletes what is there still of a hold that is lost, until etcd has confirmed it or ended the lease, too.
+    /// Takes out behind what is left of a place that was lost in one of its queues: its lease may live for long.
+    pub(crate) fn leave_behind(&self, place: &Place) {
+        self.forget(place.lease.clone(), self.keys(place), None);
+    }
+
+    /// Deletes what is there still of a hold whose lease has ended by our clock, until etcd has confirmed it or ended the lease, too.
     pub(crate) async fn discard(&self, place: &Place) {
         let (end, keys) = (Instant::now() + place.lease.ttl(), self.keys(place));
         let mut pauses = Pauses::new();

@@ -22,6 +22,7 @@ mod network;
 mod peer;
 mod register;
 mod scenes;
+mod several;
 mod staged;
 mod uses;
 mod weather;
@@ -190,4 +191,14 @@ fn a_hold_that_comes_after_the_end_of_its_lease_is_lost_at_once() {
 #[test]
 fn who_gives_up_as_the_next_in_line_passes_the_turn_on() {
     simulate(1, uses::a_turn_of_one_who_has_given_up());
+}
+
+#[test]
+fn what_is_left_of_several_goes_however_late() {
+    simulate(1, several::the_rest_of_a_loss_goes_however_late());
+}
+
+#[test]
+fn who_gives_up_a_lost_place_in_several_keeps_his_limit() {
+    simulate(1, several::the_limit_of_one_who_gives_up_a_lost_place_is_kept());
 }
