@@ -191,7 +191,7 @@ impl Inner {
                 }
                 // To delete once more is harmless; and for one bad part etcd refuses all.
                 _ => {
-                    let (store, doubted) = (self.store.clone(), matches!(fault, Some(Fault::Doubt(_))));
+                    let (store, doubted) = (self.store.clone(), fault.as_ref().is_some_and(may_be_done));
                     self.runtime.spawn(async move {
                         let done = part.what.send_alone(&*store, part.by).await;
                         let _ = part.tell.send(done.map(|done| if doubted { done.doubted() } else { done }));
@@ -203,6 +203,15 @@ impl Inner {
 
     fn traffic(&self) -> MutexGuard<'_, Traffic> {
         self.traffic.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether what ended so may have been done, or may yet be. The first for whom etcd has no space is refused when it is done.
+fn may_be_done(fault: &Fault) -> bool {
+    match fault {
+        Fault::Doubt(_) => true,
+        Fault::Refused(error) => error.kind() == ErrorKind::Unavailable,
+        _ => false,
     }
 }
 

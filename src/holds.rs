@@ -9,6 +9,7 @@ use crate::lease::Status;
 use std::collections::{HashSet, VecDeque};
 use std::fmt::Debug;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -43,6 +44,8 @@ pub(crate) struct Holds {
     numbers: Mutex<Numbers>,
     /// Rings when there is work again.
     stirred: Notify,
+    /// The youngest place that a key of this lease has had: what a number was used for before is no younger.
+    youngest: AtomicI64,
 }
 
 #[derive(Debug, Default)]
@@ -61,7 +64,7 @@ struct Numbers {
 
 impl Default for Holds {
     fn default() -> Self {
-        Holds { begun: Instant::now(), numbers: Mutex::default(), stirred: Notify::new() }
+        Holds { begun: Instant::now(), numbers: Mutex::default(), stirred: Notify::new(), youngest: AtomicI64::new(0) }
     }
 }
 
@@ -91,6 +94,15 @@ impl Holds {
         numbers.last.resize(LAST, 0);
         numbers.last[place_of(name)] = number;
         numbers.free.put(number);
+    }
+
+    /// A place was had, with this create revision.
+    pub(crate) fn had(&self, created: i64) {
+        self.youngest.fetch_max(created, Ordering::AcqRel);
+    }
+
+    pub(crate) fn youngest(&self) -> i64 {
+        self.youngest.load(Ordering::Acquire)
     }
 
     pub(crate) fn hold(&self, number: u32, what: Arc<dyn Held>) {

@@ -57,6 +57,8 @@ pub(crate) struct Sent {
     pub(crate) lease: Arc<Lease>,
     /// The number of the key.
     pub(crate) number: u32,
+    /// What that was used for before was created no later.
+    pub(crate) former: i64,
     /// The epoch that it carried.
     pub(crate) epoch: i64,
     pub(crate) answer: Result<TxnReply, Fault>,

@@ -212,10 +212,10 @@ fn release(place: &Place) {
 /// Leaves a place, and enters for the next in line, in one request.
 async fn hand_over(queues: &Queues, place: &Place, next: Waiter) -> Result<Deleted> {
     let lease = place.lease.clone();
-    let (number, epoch) = (lease.holds.take(next.who.name()), lease.epoch.value());
+    let (number, former, epoch) = (lease.holds.take(next.who.name()), lease.holds.youngest(), lease.epoch.value());
     let answer = queues.leave_for(place, number, epoch, next.who.record().encode()).await;
     let deleted = answer.as_ref().ok().map(|reply| reply.deleted[0]);
-    next.come_forward(Turn::Sent(Sent { lease, number, epoch, answer }));
+    next.come_forward(Turn::Sent(Sent { lease, number, former, epoch, answer }));
     match deleted {
         Some(deleted) => Ok(queues.left(place, deleted)),
         None => queues.leave_in_doubt(place).await,

@@ -105,7 +105,11 @@ impl<'a> Way<'a> {
     async fn wait_in_line(&mut self, mut turn: oneshot::Receiver<Turn>) -> Option<Turn> {
         let why = loop {
             tokio::select! { biased;
-                told = &mut turn => return Some(self.come_to_the_front(told.ok())),
+                told = &mut turn => return match told {
+                    // It was passed over.
+                    Err(_) if self.it.has_given_up() => None,
+                    told => Some(self.come_to_the_front(told.ok())),
+                },
                 why = self.interruption(false) => break why,
                 () = sleep_until(self.patience_in_line()) => if let Some(why) = self.lose_patience() {
                     break Some(why);

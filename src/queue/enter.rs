@@ -1,14 +1,14 @@
 //! The way into a queue. How a lost answer to an enter is dealt with: see `epoch.rs`.
 
 use super::leave::delete;
-use super::{Lapse, Place, Queue, Queues};
+use super::{Lapse, PAUSE, Place, Queue, Queues};
 use crate::info::Info;
 use crate::lease::{Lease, deleted};
 use crate::line::Sent;
 use crate::store::{Compare, Fault, KeyRange, Op, Range, RangeReply, Txn, TxnReply};
-use crate::{Error, key};
+use crate::{Error, ErrorKind, key};
 use std::sync::Arc;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 /// The outcome of an enter.
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Queues {
         sent: Option<Sent>,
         by: Instant,
     ) -> Result<Entered, Lapse> {
-        let mut numbers = Numbers::new(lease, &self.0, sent.as_ref().map(|sent| sent.number));
+        let mut numbers = Numbers::new(lease, &self.0, sent.as_ref().map(|sent| (sent.number, sent.former)));
         let keys = numbers.keys();
         let entry = Entry { lease, keys: &keys, record: &record };
         // Where there is a view, somebody has waited lately: the queue is hardly empty.
@@ -106,7 +106,7 @@ impl Queues {
                 },
                 Err(Fault::Doubt(_)) => {
                     numbers.doubted = true;
-                    match self.settle(lease, &keys, epoch, by).await {
+                    match self.settle(&numbers, &keys, epoch, by).await {
                         Ok((Own::All(created), before)) => Ok(Some((created, before))),
                         Ok((Own::None, _)) => Ok(None),
                         Ok((Own::Some, _)) => return Err(self.torn(lease, &keys, by).await),
@@ -126,7 +126,11 @@ impl Queues {
                 Ok(None) => (),
                 Err(Fault::LeaseGone) => return Err(Lapse::Gone(lease_gone(lease))),
                 Err(Fault::Refused(error)) => {
-                    numbers.give_back();
+                    match error.kind() {
+                        // The first for whom there is no space is refused, and is in the queue nonetheless.
+                        ErrorKind::Unavailable => self.forget(lease.clone(), keys, None),
+                        _ => numbers.give_back(),
+                    }
                     return Err(Lapse::Failed(error));
                 }
                 Err(fault) => return Err(Lapse::Failed(fault.into_error())),
@@ -206,18 +210,24 @@ impl Queues {
     /// keys are taken out behind, whenever etcd can be reached again.
     async fn settle(
         &self,
-        lease: &Arc<Lease>,
+        numbers: &Numbers<'_>,
         keys: &[String],
         epoch: i64,
         by: Instant,
     ) -> Result<(Own, Option<Info>), Fault> {
-        let store = &self.context().store;
+        let (store, lease) = (&self.context().store, numbers.lease);
         let settled = async {
             lease.epoch.fence(&**store, epoch, by).await?;
             // In one request, so that they are of one revision.
             let own = keys.iter().map(|key| Op::Range(Range::key(&**key)));
             let read = Txn { then: self.read_oldest().chain(own).collect(), ..Txn::default() };
-            let reply = store.txn(read, by).await?;
+            let reply = loop {
+                let reply = store.txn(read.clone(), by).await?;
+                if !numbers.were_used(&reply.ranges[self.0.len()..]) {
+                    break reply;
+                }
+                sleep_until(by.min(Instant::now() + PAUSE)).await;
+            };
             let (oldest, own) = reply.ranges.split_at(self.0.len());
             Ok(match own_of(own) {
                 Own::All(created) => (Own::All(created), self.before(oldest, created)),
@@ -270,14 +280,18 @@ struct Numbers<'a> {
     first: u32,
     others: Vec<u32>,
     doubted: bool,
+    /// What they were used for before was created no later.
+    former: i64,
 }
 
 impl<'a> Numbers<'a> {
     /// With the number that the first was `given`, if it was.
-    fn new(lease: &'a Arc<Lease>, queues: &'a [Queue], given: Option<u32>) -> Self {
-        let first = given.unwrap_or_else(|| lease.holds.take(&queues[0].name));
+    fn new(lease: &'a Arc<Lease>, queues: &'a [Queue], given: Option<(u32, i64)>) -> Self {
+        let first = given.map_or_else(|| lease.holds.take(&queues[0].name), |(number, _)| number);
         let others = queues[1..].iter().map(|queue| lease.holds.take(&queue.name)).collect();
-        Numbers { lease, queues, first, others, doubted: false }
+        // Asked only now that they are taken.
+        let former = given.map_or_else(|| lease.holds.youngest(), |(_, former)| former);
+        Numbers { lease, queues, first, others, doubted: false, former }
     }
 
     fn of_each(&self) -> impl Iterator<Item = (&'a Queue, u32)> {
@@ -291,7 +305,13 @@ impl<'a> Numbers<'a> {
     fn place(self, created: i64) -> Place {
         let Numbers { lease, first: number, others, doubted, .. } = self;
         let others = (!others.is_empty()).then(|| Arc::new(others));
+        lease.holds.had(created);
         Place { lease: lease.clone(), number, doubted, created, others }
+    }
+
+    /// Whether that is how they were once, in an answer from the past: some releases of etcd give one now and then.
+    fn were_used(&self, own: &[RangeReply]) -> bool {
+        own.iter().flat_map(|own| &own.kvs).any(|kv| kv.created <= self.former)
     }
 
     /// They have not entered, and will not.

@@ -39,7 +39,7 @@ impl Waiting {
             Fate::Done => ask().await,
             Fate::NotDone => Err(Fault::NotDone(error())),
             Fate::Doubt => Err(Fault::Doubt(error())),
-            Fate::Refused => Err(Fault::Refused(error())),
+            Fate::Refused => Err(Fault::Refused(Error::new(ErrorKind::Denied, "as arranged"))),
         }
     }
 }

@@ -194,6 +194,11 @@ fn who_gives_up_as_the_next_in_line_passes_the_turn_on() {
 }
 
 #[test]
+fn a_line_given_up_from_the_front_enters_no_more() {
+    simulate(1, uses::a_line_that_is_given_up_from_the_front());
+}
+
+#[test]
 fn what_is_left_of_several_goes_however_late() {
     simulate(1, several::the_rest_of_a_loss_goes_however_late());
 }
@@ -201,4 +206,9 @@ fn what_is_left_of_several_goes_however_late() {
 #[test]
 fn who_gives_up_a_lost_place_in_several_keeps_his_limit() {
     simulate(1, several::the_limit_of_one_who_gives_up_a_lost_place_is_kept());
+}
+
+#[test]
+fn an_enter_that_was_refused_and_done_leaves_nothing() {
+    simulate(1, uses::an_enter_that_was_refused_and_done());
 }

@@ -24,6 +24,8 @@ pub(super) enum Fate {
     Lost,
     /// It is done, and the answer is lost.
     Unanswered,
+    /// It is done, and said to be refused, as etcd says to the first for whom it has no space.
+    Refused,
     /// It is done, and the answer comes at this instant.
     AnsweredAt(Instant),
     /// A read shows what was at this revision.
@@ -75,6 +77,10 @@ async fn done<T>(fate: Fate, ask: impl FnOnce() -> Pending<'static, T>) -> Resul
     match fate {
         Fate::Lost => silence(),
         Fate::Unanswered => ask().await.and_then(|_| silence()),
+        Fate::Refused => {
+            let refused = Error::new(ErrorKind::Unavailable, "database space exceeded");
+            ask().await.and(Err(Fault::Refused(refused)))
+        }
         Fate::AnsweredAt(instant) => {
             let answer = ask().await;
             sleep_until(instant).await;
@@ -87,6 +93,10 @@ async fn done<T>(fate: Fate, ask: impl FnOnce() -> Pending<'static, T>) -> Resul
 impl Store for Staged {
     fn txn(&self, txn: Txn, by: Instant) -> Pending<'_, TxnReply> {
         let fate = self.fate(Call::Txn(&txn));
+        if let (Fate::AsOf(revision), Some(reads)) = (&fate, txn.only_reads()) {
+            let reply = self.model.step(|etcd| etcd.reads(&reads, *revision));
+            return Box::pin(std::future::ready(Ok(reply)));
+        }
         let model = self.model.clone();
         Box::pin(done(fate, move || Box::pin(async move { model.txn(txn, by).await })))
     }
