@@ -12,6 +12,7 @@ use crate::store::*;
 use crate::{Error, ErrorKind};
 use bytes::Bytes;
 use std::collections::{HashSet, VecDeque};
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,8 +28,6 @@ const LONG: Duration = Duration::from_millis(2);
 /// Before a request is sent, those whom the last one has answered have so many turns to come back: their next steps then
 /// travel in it too.
 const TURNS: usize = 4;
-/// How many parts a request has at most: etcd allows 128 operations, counting those inside.
-const PARTS: usize = 60;
 
 /// A store that gathers.
 #[derive(Clone, Debug)]
@@ -38,14 +37,14 @@ pub(crate) struct Commit(Arc<Inner>);
 struct Inner {
     store: Arc<dyn Store>,
     runtime: Handle,
+    /// How many parts a request has at most.
+    parts: usize,
     traffic: Mutex<Traffic>,
 }
 
 #[derive(Debug, Default)]
 struct Traffic {
     under_way: usize,
-    /// When the youngest of those under way was sent.
-    sent: Option<Instant>,
     waiting: VecDeque<Part>,
 }
 
@@ -74,7 +73,8 @@ enum Done {
 impl Commit {
     /// Must be called within the runtime on which it will live.
     pub(crate) fn new(store: Arc<dyn Store>) -> Self {
-        Commit(Arc::new(Inner { store, runtime: Handle::current(), traffic: Mutex::default() }))
+        let (runtime, parts) = (Handle::current(), store.most_inside());
+        Commit(Arc::new(Inner { store, runtime, parts, traffic: Mutex::default() }))
     }
 
     async fn send(&self, what: What, by: Instant) -> Result<Done, Fault> {
@@ -85,7 +85,15 @@ impl Commit {
                 return what.send_alone(&*self.0.store, by).await;
             }
         };
-        match timeout_at(by, done).await {
+        let mut done = pin!(done);
+        let told = match timeout_at(by.min(Instant::now() + LONG), &mut done).await {
+            Ok(told) => Ok(told),
+            Err(_) => {
+                self.0.send_beside();
+                timeout_at(by, done).await
+            }
+        };
+        match told {
             Ok(Ok(done)) => done,
             Ok(Err(_)) => Err(Fault::Doubt(Error::new(ErrorKind::Cancelled, "the runtime of the client is gone"))),
             Err(_) if self.0.withdraw(id) => Err(Fault::NotDone(too_slow())),
@@ -107,10 +115,10 @@ impl Inner {
     ) -> Result<(u64, oneshot::Receiver<Result<Done, Fault>>), What> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut traffic = self.traffic();
-        let opens_a_lane = traffic.has_room();
+        let is_full = traffic.waiting.len() >= self.parts;
+        let opens_a_lane = traffic.under_way == 0 || traffic.under_way < LANES && is_full;
         traffic.under_way += usize::from(opens_a_lane);
         if opens_a_lane && traffic.waiting.is_empty() {
-            traffic.sent = Some(Instant::now());
             return Err(what);
         }
         let (id, (tell, done)) = (NEXT.fetch_add(1, Ordering::Relaxed), oneshot::channel());
@@ -128,13 +136,23 @@ impl Inner {
         self.runtime.spawn(lane.go());
     }
 
+    /// The same beside a request that takes long, if there is room.
+    fn send_beside(self: &Arc<Self>) {
+        let mut traffic = self.traffic();
+        if traffic.under_way < LANES && !traffic.waiting.is_empty() {
+            traffic.under_way += 1;
+            drop(traffic);
+            self.send_next();
+        }
+    }
+
     /// Waits until nobody comes any more of those who come at once.
     async fn gather(&self) {
         let (mut waiting, mut turns) = (0, 0);
         while turns < TURNS {
             tokio::task::yield_now().await;
             let now = self.traffic().waiting.len();
-            turns = if now == waiting || now > PARTS { turns + 1 } else { 0 };
+            turns = if now == waiting || now > self.parts { turns + 1 } else { 0 };
             waiting = now;
         }
     }
@@ -238,22 +256,16 @@ fn shared_condition(parts: &[Part]) -> Option<Compare> {
 }
 
 impl Traffic {
-    fn has_room(&self) -> bool {
-        let is_long = || self.sent.is_some_and(|sent| sent.elapsed() > LONG);
-        self.under_way == 0 || self.under_way < LANES && (self.waiting.len() >= PARTS || is_long())
-    }
-
-    /// Those who travel together next: the first of each queue.
-    fn board(&mut self) -> Vec<Part> {
+    /// Those who travel together next, so many at `most`: the first of each queue.
+    fn board(&mut self, most: usize) -> Vec<Part> {
         let (mut queues, mut aboard, mut left) = (HashSet::new(), Vec::new(), VecDeque::new());
         for part in self.waiting.drain(..).filter(|part| !part.tell.is_closed()) {
-            match aboard.len() < PARTS && queues.insert(part.what.queue().to_string()) {
+            match aboard.len() < most && queues.insert(part.what.queue().to_string()) {
                 true => aboard.push(part),
                 false => left.push_back(part),
             }
         }
         self.waiting = left;
-        self.sent = Some(Instant::now());
         aboard
     }
 }
@@ -314,7 +326,7 @@ impl Lane {
         let mut several = true;
         while several {
             self.inner.gather().await;
-            let parts = self.inner.traffic().board();
+            let parts = self.inner.traffic().board(self.inner.parts);
             self.is_used = true;
             several = parts.len() > 1;
             if !parts.is_empty() {

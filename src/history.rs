@@ -150,6 +150,11 @@ enum Suspicion {
 impl Store for History {
     fn txn(&self, txn: Txn, by: Instant) -> Pending<'_, TxnReply> {
         Box::pin(async move {
+            if txn.is_serializable() {
+                let reply = self.0.store.txn(txn, by).await?;
+                self.see(reply.revision);
+                return Ok(reply);
+            }
             if !txn.could_write() {
                 return self.fresh(by, || self.0.store.txn(txn.clone(), by), |reply| reply.revision).await;
             }

@@ -62,6 +62,10 @@ pub(crate) trait Store: Debug + Send + Sync {
     /// Prepares to watch single keys for their deletion, all over one stream: more and fewer as time goes on. The stream
     /// is opened for the first of them, and that may take so long.
     fn watch_keys(&self, limit: Duration) -> Box<dyn KeyWatch>;
+    /// How many transactions one may have inside: etcd allows 128 operations, counting those.
+    fn most_inside(&self) -> usize {
+        60
+    }
 }
 
 /// A lease being kept alive, beat by beat.
@@ -150,6 +154,11 @@ impl Txn {
     /// Whether it goes through etcd's log: so does all that could write, whether it comes to it or not.
     pub(crate) fn could_write(&self) -> bool {
         self.then.iter().chain(&self.otherwise).any(Op::writes)
+    }
+
+    /// Whether any member may answer it, be it behind the others.
+    pub(crate) fn is_serializable(&self) -> bool {
+        self.then.iter().chain(&self.otherwise).all(|op| matches!(op, Op::Range(range) if range.serializable))
     }
 
     /// Whether it is harmless to do it more than once.

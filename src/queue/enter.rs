@@ -196,6 +196,8 @@ impl Queues {
             (Own::All(created), _) => Refused::There(created, self.before(oldest, created)),
             (Own::Some, _) => Refused::Torn,
             (Own::None, None) => Refused::NoEpoch,
+            // From before a backup was restored: nothing that carries ours can succeed.
+            (Own::None, Some(kv)) if kv.modified < epoch => Refused::NoEpoch,
             (Own::None, Some(kv)) if kv.modified != epoch => {
                 lease.epoch.adopt(kv.modified);
                 Refused::OtherEpoch
