@@ -22,6 +22,7 @@ mod network;
 mod peer;
 mod register;
 mod scenes;
+mod several;
 mod staged;
 mod uses;
 mod weather;
@@ -88,6 +89,7 @@ fn requests_are_gathered() {
     simulate(1, batches::sixty_at_most_travel_together());
     simulate(1, batches::a_doubt_of_many_is_a_doubt_of_each());
     simulate(1, batches::what_is_refused_together_is_asked_one_by_one());
+    simulate(1, batches::what_is_about_several_queues_goes_alone());
     simulate(1, batches::what_never_was_sent_is_not_done());
     simulate(1, batches::who_comes_back_at_once_travels_along());
     simulate(1, batches::beside_one_that_takes_long_another_goes());
@@ -165,6 +167,26 @@ fn a_stop_while_a_beat_is_answered_is_time_that_has_passed() {
 fn a_key_whose_enter_was_in_doubt_is_not_used_again() {
     simulate(1, uses::a_key_that_entered_in_doubt());
     simulate(1, uses::a_key_that_did_not_enter_after_a_doubt());
+}
+
+#[test]
+fn several_are_held_only_if_all_are_at_one_moment() {
+    simulate(1, several::a_key_that_goes_from_a_queue_that_was_won());
+}
+
+#[test]
+fn with_one_of_several_all_are_lost_and_free() {
+    simulate(1, several::a_key_that_goes_from_one_that_is_held());
+}
+
+#[test]
+fn what_is_left_of_a_torn_enter_is_in_nobodys_way() {
+    simulate(1, several::an_enter_in_doubt_that_is_torn());
+}
+
+#[test]
+fn a_leave_of_several_that_comes_late_hurts_nobody() {
+    simulate(1, several::a_leave_that_comes_late());
 }
 
 #[test]
