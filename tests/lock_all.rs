@@ -110,8 +110,7 @@ async fn with_one_lock_all_are_lost() {
     let behind = other.lock_all(["c", "a"]).start().unwrap();
     eventually("it waits", async || etcd.keys("/locker/").len() == 5).await;
     // Not the first of them.
-    let key = all.keys().pop().unwrap();
-    etcd.ctl(&["del", &key]);
+    etcd.ctl(&["del", &all.keys()[2]]);
     let why = timeout(PATIENCE, all.lost()).await.unwrap();
     assert_eq!((why.kind(), why.loss()), (ErrorKind::Lost, Some(Loss::KeyDeleted)), "{why}");
     assert!(!all.held() && all.token() == 0 && all.check().is_err());

@@ -3,6 +3,7 @@
 use super::model::Model;
 use super::scenes::calm;
 use crate::commit::Commit;
+use crate::key::queue_of;
 use crate::store::*;
 use crate::{Error, ErrorKind};
 use bytes::Bytes;
@@ -118,8 +119,18 @@ async fn busy() -> (Scene, Vec<Request>) {
 
 impl Scene {
     fn enter(&self, key: &str) -> JoinHandle<Result<TxnReply, Fault>> {
-        let then = vec![Op::Put { key: key.into(), value: vec![], lease: 0 }];
-        let txn = Txn { when: vec![Compare::Absent(KeyRange::Key(key.into()))], then, ..Txn::default() };
+        self.enter_if(vec![KeyRange::Key(key.into())], &[key])
+    }
+
+    /// Enters the queues of these keys if they all are empty.
+    fn enter_empty(&self, keys: &[&str]) -> JoinHandle<Result<TxnReply, Fault>> {
+        self.enter_if(keys.iter().map(|key| KeyRange::Prefix(queue_of(key).into())).collect(), keys)
+    }
+
+    fn enter_if(&self, absent: Vec<KeyRange>, keys: &[&str]) -> JoinHandle<Result<TxnReply, Fault>> {
+        let put = |key: &&str| Op::Put { key: key.to_string(), value: vec![], lease: 0 };
+        let when = absent.into_iter().map(Compare::Absent).collect();
+        let txn = Txn { when, then: keys.iter().map(put).collect(), ..Txn::default() };
         let commit = self.commit.clone();
         tokio::spawn(async move { commit.txn(txn, soon()).await })
     }
@@ -210,6 +221,27 @@ pub(super) async fn what_is_refused_together_is_asked_one_by_one() {
     assert!(good.await.unwrap().unwrap().succeeded);
     assert!(matches!(bad.await.unwrap(), Err(Fault::Refused(_))));
     assert_eq!(left.await.unwrap().unwrap(), Deleted::Absent);
+}
+
+/// One that is about several queues shares no request with another that is about one of them: both would find it empty.
+pub(super) async fn what_is_about_several_queues_goes_alone() {
+    let (mut scene, under_way) = busy().await;
+    let entered = [scene.enter_empty(&["a/1", "b/1"]), scene.enter_empty(&["b/2"])];
+    yield_now().await;
+    let all_done = async {
+        under_way.into_iter().for_each(|request| request.1.send(Fate::Done).unwrap());
+        while let Some(request) = scene.asked.recv().await {
+            request.1.send(Fate::Done).unwrap();
+        }
+    };
+    let both = async {
+        let [several, one] = entered;
+        [several.await.unwrap().unwrap().succeeded, one.await.unwrap().unwrap().succeeded]
+    };
+    tokio::select! { biased;
+        both = both => assert_eq!(both, [true, false], "who has entered `b`"),
+        () = all_done => unreachable!("somebody can ask still"),
+    }
 }
 
 /// What certainly was not done is told so; who has waited for too long in vain, too.

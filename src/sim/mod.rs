@@ -21,6 +21,7 @@ mod moments;
 mod network;
 mod peer;
 mod register;
+mod remains;
 mod scenes;
 mod several;
 mod staged;
@@ -89,6 +90,7 @@ fn requests_are_gathered() {
     simulate(1, batches::sixty_at_most_travel_together());
     simulate(1, batches::a_doubt_of_many_is_a_doubt_of_each());
     simulate(1, batches::what_is_refused_together_is_asked_one_by_one());
+    simulate(1, batches::what_is_about_several_queues_goes_alone());
     simulate(1, batches::what_never_was_sent_is_not_done());
     simulate(1, batches::who_comes_back_at_once_travels_along());
     simulate(1, batches::beside_one_that_takes_long_another_goes());
@@ -169,6 +171,26 @@ fn a_key_whose_enter_was_in_doubt_is_not_used_again() {
 }
 
 #[test]
+fn several_are_held_only_if_all_are_at_one_moment() {
+    simulate(1, several::a_key_that_goes_from_a_queue_that_was_won());
+}
+
+#[test]
+fn with_one_of_several_all_are_lost_and_free() {
+    simulate(1, several::a_key_that_goes_from_one_that_is_held());
+}
+
+#[test]
+fn what_is_left_of_a_torn_enter_is_in_nobodys_way() {
+    simulate(1, several::an_enter_in_doubt_that_is_torn());
+}
+
+#[test]
+fn a_leave_of_several_that_comes_late_hurts_nobody() {
+    simulate(1, several::a_leave_that_comes_late());
+}
+
+#[test]
 fn a_former_use_of_a_key_is_not_taken_for_the_present_one() {
     simulate(1, uses::a_doubt_that_is_fenced_off_before_it_begins());
 }
@@ -200,12 +222,12 @@ fn a_line_given_up_from_the_front_enters_no_more() {
 
 #[test]
 fn what_is_left_of_several_goes_however_late() {
-    simulate(1, several::the_rest_of_a_loss_goes_however_late());
+    simulate(1, remains::the_rest_of_a_loss_goes_however_late());
 }
 
 #[test]
 fn who_gives_up_a_lost_place_in_several_keeps_his_limit() {
-    simulate(1, several::the_limit_of_one_who_gives_up_a_lost_place_is_kept());
+    simulate(1, remains::the_limit_of_one_who_gives_up_a_lost_place_is_kept());
 }
 
 #[test]

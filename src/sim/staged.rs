@@ -50,9 +50,14 @@ impl Call<'_> {
         !txn.when.is_empty() && txn.then.iter().any(|op| matches!(op, Op::Put { key, .. } if key.starts_with(&start)))
     }
 
+    /// Whether places are left.
+    pub(super) fn leaves(&self) -> bool {
+        matches!(self, Call::Txn(txn) if txn.then.iter().any(|op| matches!(op, Op::Delete(_))))
+    }
+
     /// Whether an epoch is written.
     pub(super) fn is_epoch(&self) -> bool {
-        matches!(self, Call::Txn(txn) if txn.when.is_empty() && txn.could_write())
+        matches!(self, Call::Txn(txn) if txn.when.is_empty() && txn.then.iter().any(|op| matches!(op, Op::Put { .. })))
     }
 }
 

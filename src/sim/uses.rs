@@ -16,30 +16,30 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 /// Longer than anything takes that nothing is in the way of.
-const AT_ONCE: Duration = Duration::from_secs(1);
+pub(super) const AT_ONCE: Duration = Duration::from_secs(1);
 /// Enough for all that is done at once to be done.
-const A_MOMENT: Duration = Duration::from_millis(10);
+pub(super) const A_MOMENT: Duration = Duration::from_millis(10);
 /// The lease, and then some.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
-fn lock(of: &Arc<Context>, name: &str) -> Lock {
+pub(super) fn lock(of: &Arc<Context>, name: &str) -> Lock {
     Lock::new(of.clone(), name.into())
 }
 
 /// One who asks a store whose answers are arranged.
-fn staged() -> (Staged, Arc<Context>, Arc<OwnClock>) {
+pub(super) fn staged() -> (Staged, Arc<Context>, Arc<OwnClock>) {
     let (_, model, _) = calm(1);
     let (store, clock) = (Staged::new(&model), OwnClock::new(1.0));
     let context = client(Arc::new(store.clone()), &clock, Duration::from_secs(10));
     (store, context, clock)
 }
 
-fn another(model: &Model) -> Arc<Context> {
+pub(super) fn another(model: &Model) -> Arc<Context> {
     client(Arc::new(model.clone()), &OwnClock::new(1.0), Duration::from_secs(10))
 }
 
 /// Of the enters of `name` the first one gets no answer.
-fn first_enter(name: &'static str, fate: Fate) -> impl FnMut(Call<'_>) -> Fate {
+pub(super) fn first_enter(name: &'static str, fate: Fate) -> impl FnMut(Call<'_>) -> Fate {
     let mut fate = Some(fate);
     move |call| match call.enters(name) {
         true => fate.take().unwrap_or(Fate::Passed),
