@@ -1,6 +1,6 @@
 //! Gathers the requests of one client that enter and leave queues at the same time into one.
 //!
-//! What a transaction costs etcd is mostly the same for one that holds sixty others as for a single one. So while one is
+//! What a transaction costs etcd is mostly the same for one that holds sixty others as for a single one. So while some are
 //! under way, those that come meanwhile wait for the next and travel in it together, each with its own conditions. Who
 //! comes when nothing is under way does not wait: a lone caller pays nothing.
 //!
@@ -20,8 +20,8 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-/// How many requests are under way at once, at most. More than one only where those who wait fill it, or where etcd is far
-/// away or busy: then it is not what a request costs that they wait for.
+/// How many requests are under way at once, at most. While one carries several, another goes beside it only where those who
+/// wait fill it, or where the first takes long: then it is not what a request costs that they wait for.
 const LANES: usize = 2;
 /// What takes longer than this is worth another request beside it.
 const LONG: Duration = Duration::from_millis(2);
@@ -45,6 +45,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Traffic {
     under_way: usize,
+    /// How many of those carry several parts.
+    shared: usize,
     waiting: VecDeque<Part>,
 }
 
@@ -81,7 +83,7 @@ impl Commit {
         let (id, done) = match self.0.enqueue(what, by) {
             Ok(waiting) => waiting,
             Err(what) => {
-                let _lane = Lane { inner: self.0.clone(), is_used: true };
+                let _lane = Lane { inner: self.0.clone(), is_used: true, is_shared: false };
                 return what.send_alone(&*self.0.store, by).await;
             }
         };
@@ -115,8 +117,9 @@ impl Inner {
     ) -> Result<(u64, oneshot::Receiver<Result<Done, Fault>>), What> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut traffic = self.traffic();
-        let is_full = traffic.waiting.len() >= self.parts;
-        let opens_a_lane = traffic.under_way == 0 || traffic.under_way < LANES && is_full;
+        // Not one after the other as long as there are few: callers in step with each other may get in each other's way for
+        // ever, as those of std::lock in C++ do.
+        let opens_a_lane = traffic.under_way < LANES && (traffic.shared == 0 || traffic.waiting.len() >= self.parts);
         traffic.under_way += usize::from(opens_a_lane);
         if opens_a_lane && traffic.waiting.is_empty() {
             return Err(what);
@@ -132,7 +135,7 @@ impl Inner {
 
     /// Has those who wait travel in a lane that is theirs.
     fn send_next(self: &Arc<Self>) {
-        let lane = Lane { inner: self.clone(), is_used: false };
+        let lane = Lane { inner: self.clone(), is_used: false, is_shared: false };
         self.runtime.spawn(lane.go());
     }
 
@@ -318,27 +321,40 @@ struct Lane {
     inner: Arc<Inner>,
     /// Whether its request was sent; if not, the runtime has ended.
     is_used: bool,
+    /// Whether that carries several parts.
+    is_shared: bool,
 }
 
 impl Lane {
     /// Sends those who wait; where there are several, those who come after it, too.
     async fn go(mut self) {
-        let mut several = true;
-        while several {
+        loop {
             self.inner.gather().await;
-            let parts = self.inner.traffic().board(self.inner.parts);
-            self.is_used = true;
-            several = parts.len() > 1;
+            let parts = self.board();
             if !parts.is_empty() {
                 self.inner.send_parts(parts).await;
             }
+            if !self.is_shared {
+                return;
+            }
         }
+    }
+
+    fn board(&mut self) -> Vec<Part> {
+        let mut traffic = self.inner.traffic();
+        let parts = traffic.board(self.inner.parts);
+        traffic.shared -= usize::from(self.is_shared);
+        self.is_shared = parts.len() > 1;
+        traffic.shared += usize::from(self.is_shared);
+        self.is_used = true;
+        parts
     }
 }
 
 impl Drop for Lane {
     fn drop(&mut self) {
         let mut traffic = self.inner.traffic();
+        traffic.shared -= usize::from(self.is_shared);
         if self.is_used && !traffic.waiting.is_empty() {
             drop(traffic);
             self.inner.send_next();

@@ -255,9 +255,6 @@ pub(super) async fn what_never_was_sent_is_not_done() {
     assert!(matches!(entered.await.unwrap(), Err(Fault::NotDone(_))));
     let request = scene.asked.recv().await.unwrap();
     assert_eq!(request.0, "+b/1");
-    // Nor is there room beside it.
-    let _waits = scene.enter("d/1");
-    let _beside = scene.asked.recv().await.unwrap();
     let in_vain = scene.enter("c/1");
     assert!(matches!(in_vain.await.unwrap(), Err(Fault::NotDone(_))));
     // The other one had been sent when its time was over.
@@ -291,16 +288,19 @@ pub(super) async fn who_comes_back_at_once_travels_along() {
 
 /// Then etcd is far away, and to wait for the answer would cost more than a request does.
 pub(super) async fn beside_one_that_takes_long_another_goes() {
-    let (tell, asked) = mpsc::unbounded_channel();
-    let (_, model, _) = calm(1);
-    let mut scene = Scene { commit: Commit::new(Arc::new(Waiting { model, asked: tell })), asked };
-    scene.enter("a/1");
-    let slow = scene.asked.recv().await.unwrap();
-    scene.enter("b/1");
+    let (mut scene, mut under_way) = busy().await;
+    let _more = [scene.enter("a/1"), scene.enter("b/1")];
     yield_now().await;
-    scene.enter("c/1");
+    let slow = scene.after(under_way.remove(0), Fate::Done).await;
+    assert!(slow.0.ends_with("[+a/1] [+b/1]"), "{}", slow.0);
+    for (_, tell) in under_way {
+        tell.send(Fate::Done).unwrap();
+    }
+    for _ in 0..10 {
+        yield_now().await;
+    }
+    let _waits = [scene.enter("c/1"), scene.enter("d/1")];
     yield_now().await;
     assert!(scene.asked.try_recv().is_err(), "an answer may come any moment");
-    let beside = scene.asked.recv().await.unwrap();
-    assert_eq!((&*slow.0, &*beside.0), ("+a/1", "[+b/1] [+c/1]"));
+    assert_eq!(scene.asked.recv().await.unwrap().0, "[+c/1] [+d/1]");
 }
