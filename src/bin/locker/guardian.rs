@@ -29,23 +29,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Guardian(Child);
 
 impl Guardian {
-    /// Has it start.
-    pub(crate) fn spawn() -> io::Result<Self> {
+    /// Starts it, and waits until it is on guard: before that, nothing must run.
+    pub(crate) async fn start() -> io::Result<Self> {
         let mut command = Command::new("/proc/self/exe");
         // Signals of the terminal's keys are for the command and for us.
         command.arg0("locker").arg("guardian").process_group(0).current_dir("/");
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-        Ok(Guardian(child))
-    }
-
-    /// Waits until it is on guard: before that, nothing must run.
-    pub(crate) async fn ready(&mut self) -> io::Result<()> {
-        let (Some(orders), Some(ready)) = (&self.0.stdin, self.0.stdout.take()) else {
+        let mut guardian = Guardian(child);
+        let (Some(orders), Some(ready)) = (&guardian.0.stdin, guardian.0.stdout.take()) else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
         fcntl_setfl(orders, OFlags::NONBLOCK)?;
         timeout(PATIENCE, Receiver::from_owned_fd(ready.into())?.read_u8()).await??;
-        Ok(())
+        Ok(guardian)
     }
 
     /// Has it kill this group unless told otherwise within `time`; `None`: not at all.

@@ -15,12 +15,10 @@ use rustix::process::Signal;
 use std::env;
 use std::io::{self, IsTerminal};
 use std::path::Path;
-use std::pin::pin;
 use std::process::Command;
 use std::time::Duration;
-use tokio::time::timeout;
 
-/// After how long a wait is a long one, and somebody at a terminal is told what is waited for.
+/// After how long somebody at a terminal is told what is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Variables that carry a password, alone or behind the user's name.
 const SECRET: [&str; 2] = ["LOCKER_PASSWORD", "ETCDCTL_PASSWORD"];
@@ -36,18 +34,16 @@ struct Ended {
 
 pub(crate) async fn run(run: Run, connection: Connection) -> Result<Code, Failure> {
     let mut signals = Signals::listen()?;
-    // It starts while etcd is asked.
-    let guardian = Guardian::spawn();
     let client = tokio::select! {
         client = connect(&connection, &run) => client?,
         signal = signals.next() => return Ok(exit::by_signal(signal.as_raw())),
     };
-    let acquired = tokio::select! {
-        acquired = acquire_guarded(&client, &run, guardian) => acquired,
+    let guard = tokio::select! {
+        guard = acquire(&client, &run) => guard,
         signal = signals.next() => Err(Failure::quiet(exit::by_signal(signal.as_raw()))),
     };
-    let outcome = match acquired {
-        Ok((guard, guardian)) => under(&guard, guardian, &run, &mut signals).await,
+    let outcome = match guard {
+        Ok(guard) => under(&guard, &run, &mut signals).await,
         Err(failure) => Err(failure),
     };
     let silent = outcome.as_ref().map_or_else(|failure| failure.silence, |ended| ended.silence);
@@ -77,20 +73,6 @@ async fn connect(connection: &Connection, run: &Run) -> Result<Client, Failure> 
     let words = run.words();
     let program = Path::new(&words[0]).file_name().unwrap_or(&words[0]);
     Ok(connection.options()?.program(program.to_string_lossy()).await?)
-}
-
-/// Waits for the lock. Who waits for long needs no guardian until then.
-async fn acquire_guarded(
-    client: &Client,
-    run: &Run,
-    guardian: io::Result<Guardian>,
-) -> Result<(Guard, io::Result<Guardian>), Failure> {
-    let mut acquired = pin!(acquire(client, run));
-    if let Ok(acquired) = timeout(PATIENCE, &mut acquired).await {
-        return Ok((acquired?, guardian));
-    }
-    drop(guardian);
-    Ok((acquired.await?, Guardian::spawn()))
 }
 
 /// Waits for the lock.
@@ -139,17 +121,9 @@ async fn wait(client: &Client, lock: Lock, name: &str) -> locker::Result<Guard> 
 }
 
 /// Runs the command while the lock is held, then releases it.
-async fn under(
-    guard: &Guard,
-    guardian: io::Result<Guardian>,
-    run: &Run,
-    signals: &mut Signals,
-) -> Result<Ended, Failure> {
+async fn under(guard: &Guard, run: &Run, signals: &mut Signals) -> Result<Ended, Failure> {
     signals.add_stop()?;
-    let guardian = match guardian {
-        Ok(mut guardian) => guardian.ready().await.map(|()| guardian),
-        failed => failed,
-    };
+    let guardian = Guardian::start().await;
     // Stopped for long just now, we have no guardian since there is no lock.
     guard.check()?;
     let guardian = guardian?;
