@@ -21,7 +21,6 @@ mod moments;
 mod network;
 mod peer;
 mod register;
-mod remains;
 mod scenes;
 mod several;
 mod staged;
@@ -222,12 +221,12 @@ fn a_line_given_up_from_the_front_enters_no_more() {
 
 #[test]
 fn what_is_left_of_several_goes_however_late() {
-    simulate(1, remains::the_rest_of_a_loss_goes_however_late());
+    simulate(1, several::the_rest_of_a_loss_goes_however_late());
 }
 
 #[test]
 fn who_gives_up_a_lost_place_in_several_keeps_his_limit() {
-    simulate(1, remains::the_limit_of_one_who_gives_up_a_lost_place_is_kept());
+    simulate(1, several::the_limit_of_one_who_gives_up_a_lost_place_is_kept());
 }
 
 #[test]

@@ -6,9 +6,10 @@ use super::uses::{A_MOMENT, AT_ONCE, PATIENCE, another, first_enter, lock, stage
 use crate::context::Context;
 use crate::lock::Lock;
 use crate::store::Range;
-use crate::{Loss, State};
+use crate::{ErrorKind, Loss, State};
 use std::sync::{Arc, Mutex};
-use tokio::time::{sleep, timeout};
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
 
 fn a_and_b(of: &Arc<Context>) -> Lock {
     Lock::all(of.clone(), vec!["a".into(), "b".into()])
@@ -91,4 +92,44 @@ pub(super) async fn a_leave_that_comes_late() {
     for key in again.keys() {
         assert_eq!(store.model.step(|etcd| etcd.key(&key)), Some(again.token()), "the key of a lock that is held");
     }
+}
+
+/// One of its keys is deleted by hand while etcd takes no writes for longer than the TTL; its beats are answered, so the
+/// lease lives, and the other keys with it.
+pub(super) async fn the_rest_of_a_loss_goes_however_late() {
+    let (store, own, _) = staged();
+    let guard = a_and_b(&own).await.unwrap();
+    let ttl = own.leases.current().unwrap().ttl();
+    store.set(|call| match call {
+        Call::Delete => Fate::Lost,
+        call if call.leaves() => Fate::Lost,
+        _ => Fate::Passed,
+    });
+    let keys = guard.keys();
+    sleep(AT_ONCE).await;
+    assert!(store.model.step(|etcd| etcd.delete(&keys[0])));
+    assert_eq!(guard.lost().await.loss(), Some(Loss::KeyDeleted));
+    sleep(ttl * 3).await;
+    store.set(|_| Fate::Passed);
+    let next = timeout(ttl * 3, lock(&another(&store.model), "b")).await.expect("nobody is in the way");
+    assert!(next.unwrap().held());
+}
+
+/// The place is lost, and etcd is silent when it is given up before another is had.
+pub(super) async fn the_limit_of_one_who_gives_up_a_lost_place_is_kept() {
+    let (store, own, clock) = staged();
+    let held = lock(&another(&store.model), "a").await.unwrap();
+    let limit = Duration::from_secs(2);
+    let guard = a_and_b(&own).timeout(limit).start().unwrap();
+    let ends = Instant::now() + limit;
+    sleep(A_MOMENT).await;
+    store.set(|call| match call {
+        Call::Txn(txn) if txn.could_write() => Fate::AnsweredAt(Instant::now() + Duration::from_secs(5)),
+        _ => Fate::Passed,
+    });
+    clock.jump(own.leases.current().unwrap().remaining());
+    let why = guard.wait(None).await.unwrap_err();
+    assert!([ErrorKind::Timeout, ErrorKind::Unavailable].contains(&why.kind()), "{why}");
+    assert!(Instant::now() <= ends + AT_ONCE, "{:?} too late: {why}", Instant::now() - ends);
+    drop(held);
 }

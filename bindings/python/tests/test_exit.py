@@ -27,6 +27,7 @@ PROGRAM = """
         threads = [threading.Thread(target=wait, args=[waiter], daemon=daemon) for _ in range(3)]
         for thread in threads:
             thread.start()
+        # Until all are in the call. No event tells that: whoever stands in line is not to be seen from outside.
         while any(sys._current_frames()[thread.ident].f_code is not wait.__code__ for thread in threads):
             time.sleep(0.001)
 
