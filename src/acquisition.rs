@@ -14,7 +14,7 @@ use crate::info::{Info, Record};
 use crate::key;
 use crate::lease::Status;
 use crate::line::Joined;
-use crate::queue::{Place, Queues};
+use crate::queue::{Place, Queue, Queues};
 use crate::{Change, Error, ErrorKind, Result, State};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -279,7 +279,7 @@ impl Acquisition {
     pub(crate) fn held_info(&self) -> Option<Info> {
         let place = self.place()?;
         let info = self.record().into_info(self.name(), place.created);
-        Some(Info { key: self.keys(&place).swap_remove(0), ..info })
+        Some(Info { key: self.key(&place, 0), ..info })
     }
 
     pub(crate) fn timed_out(&self) -> Error {
@@ -322,13 +322,19 @@ impl Acquisition {
         self.queues().keys(place)
     }
 
+    /// The one for the name at this index.
+    pub(crate) fn key(&self, place: &Place, index: usize) -> String {
+        let (name, number) = self.names().zip(place.numbers()).nth(index).expect("there is one for each name");
+        Queue::new(self.context.clone(), name).expect("it was made before").key(&place.lease, number)
+    }
+
     /// While held, the key for the name at this index and its create revision.
     fn held_at(&self, index: usize) -> Option<(String, i64)> {
         let place = self.course.see(|course| match &course.phase {
             Phase::Held(place) => Some(place.clone()),
             _ => None,
         })?;
-        Some((self.keys(&place).swap_remove(index), place.created))
+        Some((self.key(&place, index), place.created))
     }
 
     /// `Ok` while held; else why not, of what was held or waited for.

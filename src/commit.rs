@@ -7,7 +7,9 @@
 //! etcd looks at all conditions of a request before it does any of it. So a request never has two parts for one queue:
 //! both would find it empty.
 
-use crate::key;
+mod part;
+
+use self::part::{Done, Part, What, is_about_several, shared_condition};
 use crate::store::*;
 use crate::{Error, ErrorKind};
 use bytes::Bytes;
@@ -48,28 +50,6 @@ struct Traffic {
     /// How many of those carry several parts.
     shared: usize,
     waiting: VecDeque<Part>,
-}
-
-/// What waits for the next request.
-#[derive(Debug)]
-struct Part {
-    id: u64,
-    what: What,
-    by: Instant,
-    tell: oneshot::Sender<Result<Done, Fault>>,
-}
-
-#[derive(Clone, Debug)]
-enum What {
-    Enter(Txn),
-    /// Deletes a key. May be repeated.
-    Leave(String),
-}
-
-#[derive(Debug)]
-enum Done {
-    Entered(TxnReply),
-    Left(Deleted),
 }
 
 impl Commit {
@@ -212,7 +192,7 @@ impl Inner {
                 }
                 // To delete once more is harmless; and for one bad part etcd refuses all.
                 _ => {
-                    let (store, doubted) = (self.store.clone(), fault.as_ref().is_some_and(may_be_done));
+                    let (store, doubted) = (self.store.clone(), fault.as_ref().is_some_and(Fault::may_be_done));
                     self.runtime.spawn(async move {
                         let done = part.what.send_alone(&*store, part.by).await;
                         let _ = part.tell.send(done.map(|done| if doubted { done.doubted() } else { done }));
@@ -227,37 +207,6 @@ impl Inner {
     }
 }
 
-/// Whether what ended so may have been done, or may yet be. The first for whom etcd has no space is refused when it is done.
-fn may_be_done(fault: &Fault) -> bool {
-    match fault {
-        Fault::Doubt(_) => true,
-        Fault::Refused(error) => error.kind() == ErrorKind::Unavailable,
-        _ => false,
-    }
-}
-
-/// Whether it is about more than one queue.
-fn is_about_several(txn: &Txn) -> bool {
-    let mut queues = txn.then.iter().filter_map(|op| match op {
-        Op::Put { key, .. } | Op::Delete(key) => Some(key::queue_of(key)),
-        _ => None,
-    });
-    let first = queues.next();
-    queues.any(|other| Some(other) != first)
-}
-
-/// The condition of all that enter, the epoch: etcd need look at it only once. If it fails nothing is done.
-fn shared_condition(parts: &[Part]) -> Option<Compare> {
-    let mut enters = parts.iter().filter_map(|part| match &part.what {
-        What::Enter(txn) => Some(&txn.when),
-        What::Leave(_) => None,
-    });
-    let first = enters.next()?;
-    let mut shared = first.clone();
-    enters.for_each(|when| shared.retain(|compare| when.contains(compare)));
-    shared.pop()
-}
-
 impl Traffic {
     /// Those who travel together next, so many at `most`: the first of each queue.
     fn board(&mut self, most: usize) -> Vec<Part> {
@@ -270,49 +219,6 @@ impl Traffic {
         }
         self.waiting = left;
         aboard
-    }
-}
-
-impl What {
-    /// The queue that it is about.
-    fn queue(&self) -> &str {
-        let key = match self {
-            What::Enter(txn) => txn.then.iter().find_map(|op| match op {
-                Op::Put { key, .. } => Some(&**key),
-                _ => None,
-            }),
-            What::Leave(key) => Some(&**key),
-        };
-        key::queue_of(key.unwrap_or_default())
-    }
-
-    /// As a part of a request with that condition.
-    fn to_op(&self, without: Option<&Compare>) -> Op {
-        match self {
-            What::Enter(txn) => {
-                let mut txn = txn.clone();
-                txn.when.retain(|compare| Some(compare) != without);
-                Op::Txn(txn)
-            }
-            What::Leave(key) => Op::Delete(key.clone()),
-        }
-    }
-
-    async fn send_alone(self, store: &dyn Store, by: Instant) -> Result<Done, Fault> {
-        match self {
-            What::Enter(txn) => store.txn(txn, by).await.map(Done::Entered),
-            What::Leave(key) => store.delete(key, by).await.map(Done::Left),
-        }
-    }
-}
-
-impl Done {
-    /// The same, when an earlier request of the same may yet be done.
-    fn doubted(self) -> Self {
-        match self {
-            Done::Left(_) => Done::Left(Deleted::Unclear),
-            entered => entered,
-        }
     }
 }
 

@@ -82,7 +82,7 @@ impl Guard {
 
     /// The key in etcd that holds the lock; empty while it is not held.
     pub fn key(&self) -> String {
-        self.acquisition.place().map_or_else(String::new, |place| self.acquisition.keys(&place).swap_remove(0))
+        self.acquisition.place().map_or_else(String::new, |place| self.acquisition.key(&place, 0))
     }
 
     /// The keys in etcd that hold its locks, one for each name; none while it is not held.

@@ -59,7 +59,7 @@ impl Lock {
     /// The wait goes on whether anybody looks at the guard or not; a [`timeout`](Lock::timeout) ends it with
     /// [`Timeout`](crate::ErrorKind::Timeout). Fails only with [`Invalid`](crate::ErrorKind::Invalid).
     pub fn start(self) -> Result<Guard> {
-        let queues = Queues::new(&self.context, self.names.iter().map(String::as_str))?;
+        let queues = Queues::new(&self.context, self.names.iter().map(String::as_str))?.checked()?;
         if let Some(value) = &self.value {
             check_text("value", value, VALUE_MAX)?;
         }

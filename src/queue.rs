@@ -13,7 +13,7 @@ use crate::context::Context;
 use crate::info::Info;
 use crate::key;
 use crate::lease::Lease;
-use crate::store::{Fault, Range, RangeReply};
+use crate::store::{Fault, Op, Range, RangeReply};
 use crate::view::View;
 use crate::{Error, Result};
 use std::collections::HashSet;
@@ -87,9 +87,19 @@ impl Queue {
 
     /// Who holds the lock now.
     pub(crate) async fn holder(&self) -> Result<Info> {
-        let read = self.context.store.range(Range::oldest(&*self.prefix), self.context.by());
+        let read = self.context.store.range(self.oldest(), self.context.by());
         let reply = read.await.map_err(Fault::into_error)?;
         Ok(self.info(&reply))
+    }
+
+    /// The key that has this number.
+    pub(crate) fn key(&self, lease: &Lease, number: u32) -> String {
+        key::place(&self.prefix, lease.id, number)
+    }
+
+    /// To read who is the first in it.
+    fn oldest(&self) -> Range {
+        Range::oldest(&*self.prefix)
     }
 
     fn info(&self, oldest: &RangeReply) -> Info {
@@ -98,19 +108,23 @@ impl Queue {
 }
 
 impl Queues {
-    /// Fails with `Invalid` for a bad name, for none, for one that is there twice, and for too many.
+    /// Fails with `Invalid` for a bad name.
     pub(crate) fn new<'a>(context: &Arc<Context>, names: impl Iterator<Item = &'a str>) -> Result<Self> {
-        let queues = names.map(|name| Queue::new(context.clone(), name)).collect::<Result<Vec<_>>>()?;
-        match queues.len() {
+        names.map(|name| Queue::new(context.clone(), name)).collect::<Result<_>>().map(Queues)
+    }
+
+    /// Fails with `Invalid` for none, for one that is there twice, and for too many.
+    pub(crate) fn checked(self) -> Result<Self> {
+        match self.0.len() {
             0 => return Err(Error::invalid("names is empty")),
             1..=MOST => (),
             many => return Err(Error::invalid(format!("names has too many: {many} of at most {MOST}"))),
         }
         let mut known = HashSet::new();
-        match queues.iter().find(|queue| !known.insert(&queue.name)) {
-            Some(twice) => Err(Error::invalid(format!("names has {:?} twice", twice.name))),
-            None => Ok(Queues(queues)),
+        if let Some(twice) = self.names().find(|name| !known.insert(*name)) {
+            return Err(Error::invalid(format!("names has {twice:?} twice")));
         }
+        Ok(self)
     }
 
     pub(crate) fn context(&self) -> &Arc<Context> {
@@ -124,11 +138,7 @@ impl Queues {
 
     /// The keys of a place.
     pub(crate) fn keys(&self, place: &Place) -> Vec<String> {
-        self.0
-            .iter()
-            .zip(place.numbers())
-            .map(|(queue, number)| key::place(&queue.prefix, place.lease.id, number))
-            .collect()
+        self.0.iter().zip(place.numbers()).map(|(queue, number)| queue.key(&place.lease, number)).collect()
     }
 
     /// A lease to enter with.
@@ -138,5 +148,9 @@ impl Queues {
 
     fn first(&self) -> &Queue {
         &self.0[0]
+    }
+
+    fn read_oldest(&self) -> impl Iterator<Item = Op> {
+        self.0.iter().map(|queue| Op::Range(queue.oldest()))
     }
 }

@@ -3,7 +3,7 @@
 //! A trait, so that tests can put a model of etcd in its place and so that a change of the client library touches one
 //! folder. Its one implementation, over the network, is in `etcd/`.
 
-use crate::{Error, Loss};
+use crate::{Error, ErrorKind, Loss};
 use bytes::Bytes;
 use std::fmt::Debug;
 use std::future::Future;
@@ -30,12 +30,22 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
+    /// Whether what ended so may have been done, or may yet be. The first for whom etcd has no space is refused when it is
+    /// done.
+    pub(crate) fn may_be_done(&self) -> bool {
+        match self {
+            Fault::Doubt(_) => true,
+            Fault::Refused(error) => error.kind() == ErrorKind::Unavailable,
+            _ => false,
+        }
+    }
+
     /// The error to show to a caller for whom this is the end.
     pub(crate) fn into_error(self) -> Error {
         match self {
             Fault::NotDone(error) | Fault::Doubt(error) | Fault::Refused(error) => error,
             Fault::LeaseGone => Error::lost(Loss::LeaseGone, "etcd has ended the lease"),
-            Fault::Compacted => Error::new(crate::ErrorKind::Internal, "etcd compacted the history of a watch"),
+            Fault::Compacted => Error::new(ErrorKind::Internal, "etcd compacted the history of a watch"),
         }
     }
 }

@@ -35,25 +35,26 @@ impl Acquisition {
 
     /// Holds from now on; gives the place back if its owner has given up meanwhile.
     fn hold(self: &Arc<Self>, place: Place) -> Result<(), Place> {
-        let (lease, token, it) = (place.lease.clone(), place.created, place.clone());
-        self.enlist(&it);
+        self.enlist(&place);
         let held = self.course.alter(|course| {
-            if course.has_ended() {
-                return Err(place);
+            let goes_on = !course.has_ended();
+            if goes_on {
+                course.phase = Phase::Held(place.clone());
+                course.tell(Change { state: State::Held, token: place.created, error: None });
             }
-            course.phase = Phase::Held(place);
-            course.tell(Change { state: State::Held, token, error: None });
-            Ok(())
+            goes_on
         });
-        // Only now: of what has changed before nobody could tell it.
-        let status = lease.status().borrow().clone();
-        match (&held, status) {
-            (Err(_), _) => release(&it),
-            (Ok(()), Status::Ended(why)) => self.lose_it(why),
-            (Ok(()), Status::AtRisk(why)) => self.tell_held(Some(why)),
-            (Ok(()), Status::Alive) => (),
+        if !held {
+            release(&place);
+            return Err(place);
         }
-        held
+        // Only now: of what has changed before nobody could tell it.
+        match place.lease.status().borrow().clone() {
+            Status::Ended(why) => self.lose_it(why),
+            Status::AtRisk(why) => self.tell_held(Some(why)),
+            Status::Alive => (),
+        }
+        Ok(())
     }
 
     /// Has those who keep the lease know what is held.
@@ -65,12 +66,6 @@ impl Acquisition {
             };
             place.lease.holds.hold(number, held);
         }
-    }
-
-    /// Deletes behind what is left of a place that was held.
-    fn discard(&self, place: Place) {
-        let queues = self.queues();
-        self.context.runtime.spawn(async move { queues.discard(&place).await });
     }
 
     /// That it is held, at risk for that reason if there is one.
@@ -127,7 +122,8 @@ impl Acquisition {
         }
         // It would keep us out, too. Its owner may have had something to stop until now.
         if let Some(place) = left_over {
-            self.discard(place);
+            let queues = self.queues();
+            self.context.runtime.spawn(async move { queues.discard(&place).await });
         }
         first
     }

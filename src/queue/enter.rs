@@ -2,11 +2,11 @@
 
 use super::leave::delete;
 use super::{Lapse, PAUSE, Place, Queue, Queues};
+use crate::Error;
 use crate::info::Info;
 use crate::lease::{Lease, deleted};
 use crate::line::Sent;
 use crate::store::{Compare, Fault, KeyRange, Op, Range, RangeReply, Txn, TxnReply};
-use crate::{Error, ErrorKind, key};
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
 
@@ -125,13 +125,12 @@ impl Queues {
                 }
                 Ok(None) => (),
                 Err(Fault::LeaseGone) => return Err(Lapse::Gone(lease_gone(lease))),
-                Err(Fault::Refused(error)) => {
-                    match error.kind() {
-                        // The first for whom there is no space is refused, and is in the queue nonetheless.
-                        ErrorKind::Unavailable => self.forget(lease.clone(), keys, None),
-                        _ => numbers.give_back(),
+                Err(fault @ Fault::Refused(_)) => {
+                    match fault.may_be_done() {
+                        true => self.forget(lease.clone(), keys, None),
+                        false => numbers.give_back(),
                     }
-                    return Err(Lapse::Failed(error));
+                    return Err(Lapse::Failed(fault.into_error()));
                 }
                 Err(fault) => return Err(Lapse::Failed(fault.into_error())),
             }
@@ -179,7 +178,7 @@ impl Queues {
         epoch: i64,
         record: Vec<u8>,
     ) -> Result<TxnReply, Fault> {
-        let key = key::place(&self.first().prefix, place.lease.id, number);
+        let key = self.first().key(&place.lease, number);
         let entry = Entry { lease: &place.lease, keys: &[key], record: &record };
         let mut txn = self.enter_behind_txn(&entry, epoch);
         let leave = Op::Delete(self.keys(place).remove(0));
@@ -248,10 +247,6 @@ impl Queues {
         Lapse::Gone(deleted(&keys.join(" or ")))
     }
 
-    fn read_oldest(&self) -> impl Iterator<Item = Op> {
-        self.0.iter().map(|queue| Op::Range(Range::oldest(&*queue.prefix)))
-    }
-
     /// Who is before the keys that were created at `created`, if that was read and somebody is.
     fn before(&self, oldest: &[RangeReply], created: i64) -> Option<Info> {
         let mut first = self.0.iter().zip(oldest).filter(|(_, oldest)| !oldest.kvs.is_empty());
@@ -301,7 +296,7 @@ impl<'a> Numbers<'a> {
     }
 
     fn keys(&self) -> Vec<String> {
-        self.of_each().map(|(queue, number)| key::place(&queue.prefix, self.lease.id, number)).collect()
+        self.of_each().map(|(queue, number)| queue.key(self.lease, number)).collect()
     }
 
     fn place(self, created: i64) -> Place {

@@ -45,7 +45,8 @@ impl Queues {
         self.forget(place.lease.clone(), self.keys(place), None);
     }
 
-    /// Deletes what is there still of a hold whose lease has ended by our clock, until etcd has confirmed it or ended the lease, too.
+    /// Deletes what is there still of a hold whose lease has ended by our clock, until etcd has confirmed it or ended the
+    /// lease, too.
     pub(crate) async fn discard(&self, place: &Place) {
         let (end, keys) = (Instant::now() + place.lease.ttl(), self.keys(place));
         let mut pauses = Pauses::new();

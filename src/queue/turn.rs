@@ -53,9 +53,8 @@ impl Queues {
     /// may have deleted its key in another.
     async fn prove_all(&self, place: &Place, keys: &[String]) -> Result<(), Lapse> {
         let store = &self.context().store;
-        let oldest = self.0.iter().map(|queue| Range::oldest(&*queue.prefix));
-        let quick: Vec<_> = oldest.clone().map(Range::serializable).map(Op::Range).collect();
-        let slow: Vec<_> = oldest.map(Op::Range).collect();
+        let quick: Vec<_> = self.0.iter().map(|queue| Op::Range(queue.oldest().serializable())).collect();
+        let slow: Vec<_> = self.read_oldest().collect();
         let not_first = |reply: &TxnReply| {
             keys.iter()
                 .zip(&reply.ranges)
@@ -94,7 +93,7 @@ impl Queue {
 
     /// How many are before a place, as far as a quick look tells; `None`: it is the first.
     async fn look(&self, place: &Place, key: &str, tell: &impl Fn(Info)) -> Option<u32> {
-        let read = Range::oldest(&*self.prefix).serializable();
+        let read = self.oldest().serializable();
         let holder = match self.context.store.range(read, self.context.by()).await {
             Ok(reply) if reply.revision < place.created => return Some(1),
             Ok(reply) if is_first(&reply, key, place.created) => return None,
@@ -127,7 +126,7 @@ impl Queue {
     /// The proof that a place is the first: a read at a revision at which it was there, and the oldest. No older key
     /// can appear later, so any member may answer, and no lost event of a watch can mislead.
     async fn prove(&self, place: &Place, key: &str) -> Result<Looked, Lapse> {
-        let oldest = Range::oldest(&*self.prefix);
+        let oldest = self.oldest();
         for read in [oldest.clone().serializable(), oldest] {
             let first = match self.context.store.range(read, self.context.by()).await {
                 Ok(reply) => reply.revision >= place.created && is_first(&reply, key, place.created),
@@ -182,8 +181,7 @@ impl Queue {
     /// The key before a place; `None`: it is the first, and this was the proof.
     async fn one_before(&self, place: &Place, key: &str, tell: &impl Fn(Info)) -> Result<Option<String>, Lapse> {
         loop {
-            let reads =
-                [Range::oldest(&*self.prefix), Range::key(key), Range::youngest_before(&*self.prefix, place.created)];
+            let reads = [self.oldest(), Range::key(key), Range::youngest_before(&*self.prefix, place.created)];
             let read = Txn { then: reads.map(Op::Range).into(), ..Txn::default() };
             match self.context.store.txn(read, self.context.by()).await {
                 Ok(reply) if !is_there(&reply.ranges[1], place) => return Err(Lapse::Gone(deleted(key))),
