@@ -4,6 +4,7 @@ use super::classify::{Failure, Verdict, classify};
 use super::convert;
 use super::endpoint::{Endpoint, Pace, Stubs};
 use super::keys::{Create, KeyStream, WatchedKeys};
+use super::late::{self, Late};
 use super::proto;
 use super::rpc::{self, Method};
 use super::stream::{Beats, RunningWatch};
@@ -75,6 +76,14 @@ struct Answer<T> {
     doubted: bool,
 }
 
+/// What came of an attempt.
+enum Tried<T, F> {
+    Answered(T),
+    Failed(Failure),
+    /// It takes long, which counts as a failure; it may be answered yet.
+    Silent(Failure, late::Attempt<F>),
+}
+
 impl Cluster {
     /// `urls` is a comma-separated list; `ttl` that of the leases to come. Waits only for files to be read, until `by`.
     pub(crate) async fn open(urls: &str, access: &Access, ttl: Duration, by: Instant) -> Result<Self> {
@@ -108,12 +117,13 @@ impl Cluster {
         self.0.endpoints.len()
     }
 
-    /// How long the attempt number `attempt` of a call may take at `endpoint`. It doubles with each round over all
-    /// endpoints: a cluster that is merely slow is waited for.
+    /// How long the attempt number `attempt` of a call may take at `endpoint` before there is another. It doubles with each
+    /// second round over all endpoints: in the first two a new leader is found as soon as it is elected, and those after
+    /// them do not crowd a cluster that is merely slow.
     pub(super) fn patience(&self, endpoint: &Endpoint, pace: Pace, attempt: usize) -> Duration {
         let usual = endpoint.round_trip(pace);
         let first = (usual * PATIENCE.0).clamp(PATIENCE.1, self.0.longest_first_attempt).max(usual * PATIENCE_LEAST);
-        first * 2u32.saturating_pow((attempt / self.size()) as u32)
+        first * 2u32.saturating_pow((attempt / (2 * self.size())) as u32)
     }
 
     /// Tries endpoint after endpoint until `by`.
@@ -129,19 +139,28 @@ impl Cluster {
         let (mut doubted, mut renewed) = (false, false);
         let mut pause = PAUSE.0;
         let (mut attempt, mut unwanted) = (0, 0);
+        let mut late = Late::new();
         loop {
             let room = timeout_at(by, self.0.room[usize::from(kind == Kind::Enter)].acquire()).await;
             let endpoint = self.choose();
             let limit = by.min(Instant::now() + self.patience(&endpoint, kind.pace(), attempt));
             let tried = match &room {
-                Ok(_room) => self.attempt(&endpoint, kind.pace(), limit, &op).await,
-                Err(_) => Err(too_slow(&endpoint)),
+                Ok(_room) => tokio::select! { biased;
+                    value = late.answer() => return Ok(Answer { value, doubted }),
+                    tried = self.try_at(&endpoint, kind.pace(), limit, &op) => tried,
+                },
+                Err(_) => Tried::Failed(too_slow(&endpoint)),
             };
             drop(room);
             let failure = match tried {
-                Ok(value) => return Ok(Answer { value, doubted }),
-                Err(failure) => self.refused_by_all(failure, &mut unwanted),
+                Tried::Answered(value) => return Ok(Answer { value, doubted }),
+                Tried::Failed(failure) => failure,
+                Tried::Silent(failure, attempt) => {
+                    late.push(attempt);
+                    failure
+                }
             };
+            let failure = self.refused_by_all(failure, &mut unwanted);
             doubted |= failure.verdict == Verdict::Doubt;
             let again = match failure.verdict == Verdict::TokenStale && !renewed {
                 true => Instant::now(),
@@ -152,7 +171,10 @@ impl Cluster {
             if let Some(fault) = fault(failure, last, doubted) {
                 return Err(fault);
             }
-            sleep_until(again).await;
+            tokio::select! { biased;
+                value = late.answer() => return Ok(Answer { value, doubted }),
+                () = sleep_until(again) => (),
+            }
             attempt += 1;
         }
     }
@@ -185,31 +207,47 @@ impl Cluster {
     where
         F: Future<Output = Result<T, Failure>>,
     {
+        match self.try_at(endpoint, pace, limit, op).await {
+            Tried::Answered(value) => Ok(value),
+            Tried::Failed(failure) | Tried::Silent(failure, _) => Err(failure),
+        }
+    }
+
+    /// The same; one that is not answered until `limit` may be listened to still.
+    async fn try_at<T, F>(
+        &self,
+        endpoint: &Arc<Endpoint>,
+        pace: Pace,
+        limit: Instant,
+        op: impl FnOnce(Arc<Endpoint>, Arc<Stubs>) -> F,
+    ) -> Tried<T, F>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
         let begun = Instant::now();
         let stubs = match timeout_at(limit, endpoint.stubs()).await {
             Ok(Ok(stubs)) => stubs,
-            Ok(Err(failure)) => return Err(learn(endpoint, failure)),
-            Err(_) => return Err(learn(endpoint, Failure::silence(false))),
+            Ok(Err(failure)) => return Tried::Failed(learn(endpoint, failure)),
+            Err(_) => return Tried::Failed(learn(endpoint, Failure::silence(false))),
         };
-        let failure = match timeout_at(limit, op(endpoint.clone(), stubs.clone())).await {
+        let mut answer = Box::pin(op(endpoint.clone(), stubs.clone()));
+        let (failure, silent) = match timeout_at(limit, &mut answer).await {
             Ok(Ok(value)) => {
                 endpoint.answered(Some((pace, begun.elapsed())));
-                return Ok(value);
+                return Tried::Answered(value);
             }
-            Ok(Err(failure)) => endpoint.interpret(failure),
-            Err(_) => {
-                // So that the next call waits longer, but not so long that a dead endpoint would be felt.
-                endpoint.is_slower(pace, begun.elapsed().min(self.0.longest_first_attempt) / 2);
-                Failure::silence(true)
-            }
+            Ok(Err(failure)) => (learn(endpoint, endpoint.interpret(failure)), false),
+            Err(_) => (learn(endpoint, Failure::silence(true)), true),
         };
-        let failure = learn(endpoint, failure);
         match failure.verdict {
             Verdict::TokenStale => endpoint.renew(&stubs).await,
             _ if endpoint.failures() > 1 => endpoint.reconnect(&stubs),
             _ => (),
         }
-        Err(failure)
+        match silent {
+            true => Tried::Silent(failure, late::Attempt { endpoint: endpoint.clone(), pace, begun, answer }),
+            false => Tried::Failed(failure),
+        }
     }
 
     /// What one endpoint refuses, others may grant: when as many in a row as there are would not have us, that is final.

@@ -11,6 +11,7 @@ mod connection;
 mod convert;
 mod endpoint;
 mod keys;
+mod late;
 mod proto;
 mod rpc;
 mod stream;

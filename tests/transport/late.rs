@@ -5,6 +5,7 @@ use crate::middleman::{Fate, Late, Middleman};
 use locker_harness::{Etcd, PATIENCE};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 #[tokio::test]
@@ -27,4 +28,23 @@ async fn a_release_that_comes_late_hits_no_later_hold() {
     timeout(PATIENCE, late.let_go()).await.unwrap();
     assert!(timeout(seconds(1), again.lost()).await.is_err(), "lost by a release of {key}, held with {}", again.key());
     assert_ne!(again.key(), key);
+}
+
+/// It is sent again before, and answered no sooner for that.
+#[tokio::test]
+async fn an_answer_that_takes_longer_than_an_attempt_is_listened_to() {
+    const SLOW: Duration = Duration::from_millis(1500);
+    let etcd = Etcd::start();
+    let middleman = Middleman::start(&etcd.endpoint());
+    let client = client(&middleman.endpoint).await;
+    middleman.set(|call| if call.method == "Range" { Fate::Delayed(SLOW) } else { Fate::Passed });
+    let (before, begun) = (middleman.count("Range"), Instant::now());
+    client.get("x").await.unwrap();
+    assert!(middleman.count("Range") > before + 1, "it was sent once");
+    // Of the second it would be here half a second later, of the third a second.
+    assert!(begun.elapsed() < SLOW + Duration::from_millis(300), "{:?}", begun.elapsed());
+    // How long that takes is known now.
+    let before = middleman.count("Range");
+    client.get("x").await.unwrap();
+    assert_eq!(middleman.count("Range") - before, 1);
 }

@@ -1,0 +1,65 @@
+//! Attempts that were not answered in time, and may be yet: while a call tries again elsewhere it listens to them, too.
+//!
+//! While a cluster has no leader what is sent there is lost, and has to be sent anew, soon and often, to be there when
+//! the next one has been elected. A cluster that is merely slow answers each of them. Who listens to those that he has
+//! sent need not know which it is.
+
+use super::classify::Failure;
+use super::endpoint::{Endpoint, Pace};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use tokio::time::Instant;
+
+/// To so many one call listens; of more it gives up the oldest.
+const MOST: usize = 3;
+
+/// An attempt of which there is no more news than that it takes long.
+pub(super) struct Attempt<F> {
+    pub(super) endpoint: Arc<Endpoint>,
+    pub(super) pace: Pace,
+    pub(super) begun: Instant,
+    pub(super) answer: Pin<Box<F>>,
+}
+
+/// Those of one call.
+pub(super) struct Late<F>(VecDeque<Attempt<F>>);
+
+impl<F, T> Late<F>
+where
+    F: Future<Output = Result<T, Failure>>,
+{
+    pub(super) fn new() -> Self {
+        Late(VecDeque::new())
+    }
+
+    pub(super) fn push(&mut self, attempt: Attempt<F>) {
+        if self.0.len() == MOST {
+            self.0.pop_front();
+        }
+        self.0.push_back(attempt);
+    }
+
+    /// The first good answer. Those that fail are forgotten: the attempts after them meet with the same. Cancel safe.
+    pub(super) async fn answer(&mut self) -> T {
+        poll_fn(|context| {
+            let mut index = 0;
+            while let Some(attempt) = self.0.get_mut(index) {
+                match attempt.answer.as_mut().poll(context) {
+                    Poll::Pending => index += 1,
+                    Poll::Ready(Ok(value)) => {
+                        attempt.endpoint.answered(None);
+                        // The next call waits for it.
+                        attempt.endpoint.is_slower(attempt.pace, attempt.begun.elapsed());
+                        return Poll::Ready(value);
+                    }
+                    Poll::Ready(Err(_)) => _ = self.0.remove(index),
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
