@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 /// A stream of who holds one lock: first the present holder, then each change. Dropping it ends the watch.
 ///
 /// It resumes by itself after a break. When it is read slowly, consecutive states may be merged; the last one never is
-/// lost. An error is the last item.
+/// lost. An error is the last item. All watchers of one client share what they are told: a change that a thousand hear of
+/// is in memory once.
 #[derive(Debug)]
 pub struct Watcher {
     name: String,
@@ -28,19 +29,15 @@ impl Watcher {
 
     /// The next state; `None` once the watcher has ended (its client disconnected). Cancel safe: a dropped call loses
     /// nothing.
-    pub async fn next(&mut self) -> Option<Result<Info>> {
-        self.holders.next().await.map(own)
+    pub async fn next(&mut self) -> Option<Result<Arc<Info>>> {
+        self.holders.next().await
     }
 }
 
 impl futures_core::Stream for Watcher {
-    type Item = Result<Info>;
+    type Item = Result<Arc<Info>>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.holders.poll_next(cx).map(|item| item.map(own))
+        self.holders.poll_next(cx)
     }
-}
-
-fn own(item: Result<Arc<Info>>) -> Result<Info> {
-    item.map(Arc::unwrap_or_clone)
 }

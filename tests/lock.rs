@@ -181,7 +181,7 @@ async fn a_watcher_is_told_every_change_of_holder() {
     for n in 0..20 {
         let guard = one.lock("x").value(n.to_string()).await.unwrap();
         let info = next().await;
-        assert_eq!((info.token, info.value), (guard.token(), n.to_string()));
+        assert_eq!((info.token, info.value.clone()), (guard.token(), n.to_string()));
         guard.unlock().await.unwrap();
         assert_eq!(next().await.token, 0);
     }

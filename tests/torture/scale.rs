@@ -57,7 +57,7 @@ pub(crate) async fn drain_late(client: &Client, name: &str) -> ExitCode {
     println!("remaining {}\nmemory {}", least.as_millis(), memory(getpid()).saturating_sub(before));
     let mut last = String::new();
     while let Ok(Some(Ok(info))) = timeout(millis(1000), watcher.next()).await {
-        last = info.value;
+        last = info.value.clone();
     }
     println!("last {last}");
     ExitCode::SUCCESS

@@ -16,11 +16,11 @@ struct Stream {
     watcher: tokio::sync::Mutex<Option<locker::Watcher>>,
     /// A state that has come and that no reader has taken. It is not handed to the reader that waited for it: that one may
     /// have been interrupted or cancelled meanwhile, and the next one would be told newer states first.
-    next: Mutex<Option<locker::Result<locker::Info>>>,
+    next: Mutex<Option<locker::Result<Arc<locker::Info>>>>,
 }
 
 impl Stream {
-    fn next(&self) -> MutexGuard<'_, Option<locker::Result<locker::Info>>> {
+    fn next(&self) -> MutexGuard<'_, Option<locker::Result<Arc<locker::Info>>>> {
         self.next.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -84,7 +84,7 @@ pub(crate) fn take(watcher: &Watcher) -> Result<Option<Info>> {
     if watcher.ended.is_cancelled() {
         return Ok(None);
     }
-    Ok(stream.next().take().transpose()?.map(Info))
+    Ok(stream.next().take().transpose()?.map(Arc::unwrap_or_clone).map(Info))
 }
 
 #[pymethods]

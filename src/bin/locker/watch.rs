@@ -19,7 +19,7 @@ async fn print(look: Look, connection: Connection) -> Result<Code, Failure> {
     let client = connection.open().await?;
     let mut watcher = client.watch(look.name).await?;
     while let Some(info) = watcher.next().await {
-        output::info(&info?, look.json).await?;
+        output::info(&*info?, look.json).await?;
     }
     Err(Failure::new(exit::INTERNAL, "the watch has ended by itself"))
 }
