@@ -11,19 +11,25 @@ use crate::acquisition::Acquisition;
 use crate::lease::Lease;
 use crate::store::{Fault, TxnReply};
 use std::borrow::Borrow;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
-/// The lines of one client, by the names of the locks. One of a single guard takes little: it may hold very many locks.
+/// The lines of one client.
 #[derive(Debug, Default)]
-pub(crate) struct Lines(Mutex<Map>);
+pub(crate) struct Lines(Mutex<All>);
 
-type Map = HashMap<Front, Option<Box<VecDeque<Waiter>>>>;
+/// By themselves, since a client may hold very many locks: those at the front, and who stands behind those that are not
+/// alone.
+#[derive(Debug, Default)]
+struct All {
+    fronts: HashSet<Front>,
+    behind: HashMap<Front, VecDeque<Waiter>>,
+}
 
 /// The one at the front, found by the name of its lock.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Front(Arc<Acquisition>);
 
 /// One who stands behind.
@@ -67,16 +73,16 @@ pub(crate) struct Sent {
 impl Lines {
     /// Joins the line; who does `not_behind` others wants to stand, stands beside it.
     pub(crate) fn join(&self, who: &Arc<Acquisition>, not_behind: bool) -> Joined {
-        let mut lines = self.lines();
-        match lines.get_mut(who.name()) {
+        let All { fronts, behind } = &mut *self.all();
+        match fronts.get(who.name()) {
             Some(_) if not_behind => Joined::Beside,
-            Some(behind) => {
+            Some(front) => {
                 let (tell, turn) = oneshot::channel();
-                behind.get_or_insert_default().push_back(Waiter { who: who.clone(), tell });
+                behind.entry(front.clone()).or_default().push_back(Waiter { who: who.clone(), tell });
                 Joined::Behind(turn)
             }
             None => {
-                lines.insert(Front(who.clone()), None);
+                fronts.insert(Front(who.clone()));
                 Joined::Front
             }
         }
@@ -84,8 +90,8 @@ impl Lines {
 
     /// Leaves the line from behind. False if the turn has come meanwhile.
     pub(crate) fn quit(&self, who: &Arc<Acquisition>) -> bool {
-        let mut lines = self.lines();
-        let Some(Some(behind)) = lines.get_mut(who.name()) else { return false };
+        let mut all = self.all();
+        let Some(behind) = all.behind.get_mut(who.name()) else { return false };
         let before = behind.len();
         behind.retain(|waiter| !Arc::ptr_eq(&waiter.who, who));
         behind.len() < before
@@ -94,45 +100,49 @@ impl Lines {
     /// Has the next one come to the front in the place of `who`. If there is none, nothing changes; nor if `who` is not at
     /// the front.
     pub(crate) fn next(&self, who: &Acquisition) -> Option<Waiter> {
-        advance(&mut self.lines(), who)
+        self.all().advance(who)
     }
 
     /// The same; if there is none, that was the end of the line.
     pub(crate) fn end(&self, who: &Acquisition) -> Option<Waiter> {
-        let mut lines = self.lines();
-        let next = advance(&mut lines, who);
-        if next.is_none() && is_in_front(&lines, who) {
-            lines.remove(who.name());
+        let mut all = self.all();
+        let next = all.advance(who);
+        if next.is_none() && all.is_in_front(who) {
+            all.fronts.remove(who.name());
         }
         next
     }
 
     /// The one at the front.
     pub(crate) fn front(&self, name: &str) -> Option<Arc<Acquisition>> {
-        self.lines().get_key_value(name).map(|(front, _)| front.0.clone())
+        self.all().fronts.get(name).map(|front| front.0.clone())
     }
 
-    fn lines(&self) -> MutexGuard<'_, Map> {
+    fn all(&self) -> MutexGuard<'_, All> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn advance(lines: &mut Map, who: &Acquisition) -> Option<Waiter> {
-    if !is_in_front(lines, who) {
-        return None;
+impl All {
+    fn advance(&mut self, who: &Acquisition) -> Option<Waiter> {
+        if !self.is_in_front(who) {
+            return None;
+        }
+        // Its key is the one that goes from the front.
+        let mut waiting = self.behind.remove(who.name())?;
+        // Who has given up hears that nobody will tell, and leaves by himself.
+        let next = std::iter::from_fn(|| waiting.pop_front()).find(|waiter| !waiter.who.has_given_up())?;
+        let front = Front(next.who.clone());
+        self.fronts.replace(front.clone());
+        if !waiting.is_empty() {
+            self.behind.insert(front, waiting);
+        }
+        Some(next)
     }
-    let behind = lines.get_mut(who.name())?;
-    let waiting = behind.as_mut()?;
-    // Who has given up hears that nobody will tell, and leaves by himself.
-    let next = std::iter::from_fn(|| waiting.pop_front()).find(|waiter| !waiter.who.has_given_up())?;
-    let behind = behind.take().filter(|behind| !behind.is_empty());
-    lines.remove(who.name());
-    lines.insert(Front(next.who.clone()), behind);
-    Some(next)
-}
 
-fn is_in_front(lines: &Map, who: &Acquisition) -> bool {
-    lines.get_key_value(who.name()).is_some_and(|(front, _)| std::ptr::eq(&*front.0, who))
+    fn is_in_front(&self, who: &Acquisition) -> bool {
+        self.fronts.get(who.name()).is_some_and(|front| std::ptr::eq(&*front.0, who))
+    }
 }
 
 impl Waiter {

@@ -14,7 +14,7 @@ async fn client(endpoint: &str) -> Client {
     Client::connect(endpoint).await.expect("etcd answers")
 }
 
-async fn next(watcher: &mut Watcher) -> Info {
+async fn next(watcher: &mut Watcher) -> Arc<Info> {
     timeout(PATIENCE, watcher.next()).await.unwrap().unwrap().unwrap()
 }
 
@@ -36,7 +36,7 @@ async fn it_is_known_while_somebody_watches_and_not_else() {
     let told = next(&mut watcher).await;
     assert_eq!((told.token, told.revision >= read.revision), (guard.token(), true));
     let known = client.cached("x").unwrap();
-    assert_eq!((&*known, known.revision), (&told, told.revision));
+    assert_eq!((&*known, known.revision), (&*told, told.revision));
     for name in ["y", "", "x/", "x\0"] {
         assert_eq!(client.cached(name), None, "{name:?}");
     }
