@@ -50,7 +50,7 @@ pub extern "C" fn locker_watch_next(
         let out = output(out)?;
         let limit = Limit::parse(timeout_ms, "timeout_ms")?;
         limit.may_wait()?;
-        out.write(locker_info::from(&WATCHERS.get(watcher.id)?.pull(limit.for_people())?));
+        out.write(locker_info::from(&*WATCHERS.get(watcher.id)?.pull(limit.for_people())?));
         Ok(())
     })
 }
@@ -119,7 +119,7 @@ impl Watcher {
     }
 
     /// The next event; `None` when the watcher has ended, and then for ever.
-    async fn next(&self) -> Option<locker_core::Result<Info>> {
+    async fn next(&self) -> Option<locker_core::Result<Arc<Info>>> {
         let mut ended = self.ended.subscribe();
         tokio::select! {
             biased;
@@ -128,7 +128,7 @@ impl Watcher {
         }
     }
 
-    fn pull(self: Arc<Self>, limit: Option<Duration>) -> Result<Info, Fail> {
+    fn pull(self: Arc<Self>, limit: Option<Duration>) -> Result<Arc<Info>, Fail> {
         if self.told.is_some() {
             return Err(Fail::invalid("watcher has an on_event, which gets its events"));
         }
@@ -162,7 +162,7 @@ async fn tell_events(watcher: Arc<Watcher>, line: Line<locker_event_fn>) {
         let gone = || Err(Fail::cancelled("the client was disconnected"));
         let event = watcher.next().await.map_or_else(gone, |event| event.map_err(Fail::from));
         last = event.is_err();
-        let event = event.map(|info| locker_info::from(&info)).map_err(|fail| locker_error::from(&fail));
+        let event = event.map(|info| locker_info::from(&*info)).map_err(|fail| locker_error::from(&fail));
         let watcher = watcher.clone();
         let tell = move |on_event: &Callback<locker_event_fn>| {
             if *watcher.ended.borrow() != Some(End::Unwatched) {
