@@ -44,13 +44,17 @@ pub(crate) struct Bench {
 impl Run {
     pub(crate) fn run(self) -> Result<()> {
         locker_harness::interrupt::listen()?;
-        let (bench, server) = (Bench { quick: self.quick }, installed());
+        let (bench, server, machine) = (Bench { quick: self.quick }, installed(), machine());
         let wanted = self.wanted()?;
         let mut rows = Vec::new();
         print!("{}", report::head(&server));
         for (name, workload) in wanted {
             let begun = Instant::now();
-            let done = workload(&bench)?.into_iter().map(|row| Row { server: server.clone(), ..row });
+            let done = workload(&bench)?.into_iter().map(|row| Row {
+                server: server.clone(),
+                machine: machine.clone(),
+                ..row
+            });
             let done: Vec<_> = done.collect();
             print!("{}", report::body(&done));
             eprintln!("{name}: {:.0} s", begun.elapsed().as_secs_f64());
@@ -89,4 +93,12 @@ impl Bench {
     pub(crate) fn pick<T>(&self, quick: T, full: T) -> T {
         if self.quick { quick } else { full }
     }
+}
+
+/// How many processors of which kind.
+fn machine() -> String {
+    let count = std::thread::available_parallelism().map_or(1, usize::from);
+    let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    format!("{count} processors ({})", model.map_or(std::env::consts::ARCH, |(_, model)| model.trim()))
 }

@@ -5,6 +5,7 @@ mod child;
 mod interrupt;
 mod multi;
 mod plot;
+mod publish;
 mod ratio;
 mod report;
 mod row;
@@ -20,7 +21,7 @@ mod who;
 mod worker;
 
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
@@ -38,8 +39,8 @@ enum What {
     Run(bench::Run),
     /// Draws what the JSON says of locks per second over the number of callers, as SVG beside it.
     Plot { json: PathBuf },
-    /// Prints what the JSON says as the README has it.
-    Readme { json: PathBuf },
+    /// Brings what the JSON says into the documentation: run it in the root of the tree.
+    Publish { json: PathBuf },
     /// What is measured in Rust: a child of a run.
     #[command(hide = true)]
     Worker { who: worker::Kind, endpoints: String },
@@ -49,7 +50,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().what {
         What::Run(run) => run.run(),
         What::Plot { json } => report::read(&json).and_then(|rows| plot::draw(&rows, &json)),
-        What::Readme { json } => report::read(&json).map(|rows| print!("{}", report::markdown(&rows))),
+        What::Publish { json } => publish::publish(&json, Path::new(".")),
         What::Worker { who, endpoints } => worker::run(who, &endpoints),
     };
     match done {

@@ -41,18 +41,30 @@ fn line(cells: [String; 8]) -> String {
     format!("{}\n", text.trim_end())
 }
 
-/// The README's section.
-pub(crate) fn markdown(rows: &[Row]) -> String {
+/// The table of a page, with the goals or without.
+pub(crate) fn markdown(rows: &[Row], goals: bool) -> String {
+    let (server, machine) = rows.first().map_or(("?", "?"), |row| (&row.server, &row.machine));
     let mut text = format!(
-        "Ratios to others, measured in turns in the same run on etcd {} with `make bench`; the medians of all rounds.\n\n\
-         | workload | beside | ratio | spread |\n|---|---|---|---|\n",
-        rows.first().map_or("?", |row| &row.server)
+        "Measured by `make bench`, in turns with the peers in one run, on etcd {server} and {machine}; medians of all rounds.\n\n"
     );
-    for row in rows.iter().filter(|row| row.goal.is_some()) {
+    let mut line = |cells: &[&str], goal: &str| {
+        text += &format!("| {} |", cells.join(" | "));
+        text += &if goals { format!(" {goal} |\n") } else { "\n".into() };
+    };
+    line(&["workload", "beside", "ratio", "spread"], "goal");
+    line(&["---"; 4], "---");
+    for row in rows {
         let beside = if row.peer.is_empty() { "–" } else { &row.peer };
-        text += &format!("| {} | {beside} | {} | {} |\n", row.workload, figure(row), spread(row));
+        line(&[&row.workload, beside, &figure(row), &spread(row)], &goal(row));
     }
     text
+}
+
+fn goal(row: &Row) -> String {
+    match (&row.goal, row.met) {
+        (Some(goal), Some(false)) => format!("{goal}, **missed**"),
+        (goal, _) => goal.clone().unwrap_or_default(),
+    }
 }
 
 fn figure(row: &Row) -> String {

@@ -27,6 +27,9 @@ pub(crate) struct Row {
     pub(crate) met: Option<bool>,
     /// The version of etcd.
     pub(crate) server: String,
+    /// What it ran on.
+    #[serde(default)]
+    pub(crate) machine: String,
     /// The two sides, as they were on this machine.
     pub(crate) value: Option<f64>,
     pub(crate) peer_value: Option<f64>,
@@ -52,6 +55,7 @@ impl Row {
             goal: None,
             met: None,
             server: String::new(),
+            machine: String::new(),
             value: None,
             peer_value: None,
             value_unit: None,
