@@ -95,7 +95,7 @@ impl Queue {
         let reply = read.await.map_err(Fault::into_error)?;
         match reply.kvs.first() {
             Some(kv) if key::limit(&self.prefix, &kv.key).is_some() => self.holders().await,
-            oldest => Ok(self.info(oldest, &reply)),
+            _ => Ok(self.info(&reply)),
         }
     }
 
@@ -132,18 +132,22 @@ impl Queue {
 
     /// Who that is, if anybody: of the key that was created at `created`, or of none, for 0.
     fn in_the_way(&self, read: &[RangeReply], created: i64) -> Option<Info> {
-        let kv = match &self.share {
-            None => read[0].kvs.first().filter(|kv| kv.created != created),
-            Some(share) => share.in_the_way(read, created),
+        let (kv, holders) = match &self.share {
+            None => (read[0].kvs.first().filter(|kv| kv.created != created)?, 1),
+            Some(share) => share.in_the_way(read, created)?,
         };
         let count = read.iter().map(|reply| reply.count).sum();
-        kv.map(|kv| self.info(Some(kv), &RangeReply { revision: read[0].revision, kvs: Vec::new(), count }))
+        Some(self.info_of(Some(kv), holders, read[0].revision, count))
     }
 
-    /// With as many waiters as there are other keys: of those who share a lock, some may hold it.
-    fn info(&self, oldest: Option<&KeyValue>, read: &RangeReply) -> Info {
-        let count = usize::try_from(read.count).unwrap_or(0);
-        Info { revision: read.revision, ..Info::of_queue(&self.name, &self.prefix, oldest, 1, count) }
+    /// With as many waiters as there are other keys.
+    fn info(&self, read: &RangeReply) -> Info {
+        self.info_of(read.kvs.first(), 1, read.revision, read.count)
+    }
+
+    fn info_of(&self, holder: Option<&KeyValue>, holders: usize, revision: i64, count: i64) -> Info {
+        let count = usize::try_from(count).unwrap_or(0);
+        Info { revision, ..Info::of_queue(&self.name, &self.prefix, holder, holders, count) }
     }
 }
 

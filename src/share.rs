@@ -63,14 +63,15 @@ impl Share {
     }
 
     /// From [`reads`](Self::reads), who is in the way of the key that was created at `created`; of a key that is not there
-    /// yet, for 0. Says rather once too often that somebody is.
-    pub(crate) fn in_the_way<'a>(&self, read: &'a [RangeReply], created: i64) -> Option<&'a KeyValue> {
+    /// yet, for 0; and how many hold it with him. Says rather once too often that somebody is.
+    pub(crate) fn in_the_way<'a>(&self, read: &'a [RangeReply], created: i64) -> Option<(&'a KeyValue, usize)> {
         let (outside, inside) = read.split_at(2);
         let before = |kv: &&KeyValue| created == 0 || kv.created < created;
         let oldest = outside.iter().flat_map(|reply| &reply.kvs).min_by_key(|kv| kv.created).filter(before);
         let others = inside[0].count - i64::from(created != 0);
         let is_full = self.limit > 0 && others >= i64::from(self.limit);
-        oldest.or_else(|| inside[0].kvs.first().filter(|_| is_full))
+        let full = inside[0].kvs.first().filter(|_| is_full).map(|kv| (kv, self.limit as usize));
+        oldest.map(|kv| (kv, 1)).or(full)
     }
 
     /// What is read for the proof that a key holds the lock.

@@ -98,7 +98,7 @@ impl Queue {
         let holder = match self.context.store.range(read, self.context.by()).await {
             Ok(reply) if reply.revision < place.created => return Some(1),
             Ok(reply) if is_first(&reply, key, place.created) => return None,
-            Ok(reply) => self.info(reply.kvs.first(), &reply),
+            Ok(reply) => self.info(&reply),
             Err(_) => return Some(1),
         };
         let before = holder.waiters.max(1);
@@ -202,7 +202,7 @@ impl Queue {
                 Ok(reply) if !is_there(&reply.ranges[1], place) => return Err(Lapse::Gone(deleted(key))),
                 Ok(reply) if is_first(&reply.ranges[0], key, place.created) => return Ok(None),
                 Ok(reply) => {
-                    tell(self.info(reply.ranges[0].kvs.first(), &reply.ranges[0]));
+                    tell(self.info(&reply.ranges[0]));
                     if let Some(before) = reply.ranges[2].kvs.first() {
                         return Ok(Some(String::from_utf8_lossy(&before.key).into_owned()));
                     }
