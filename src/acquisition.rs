@@ -64,6 +64,8 @@ struct Course {
 #[derive(Debug, Default)]
 struct More {
     words: Words,
+    /// With how many it is to be shared at most, if at all; 0: with any number.
+    share: Option<u32>,
     /// The changes of state that were not read yet.
     unread: VecDeque<Change>,
     /// What `unlock` has to say, once nothing of it is left in etcd or it is known that this cannot be confirmed.
@@ -172,7 +174,7 @@ impl Course {
 impl Acquisition {
     /// Starts the task.
     pub(crate) fn start(queues: Queues, words: Words, ask: Ask) -> Arc<Self> {
-        let context = queues.context().clone();
+        let (context, share) = (queues.context().clone(), queues.limit());
         let course = Course {
             phase: Phase::Waiting,
             given_up: false,
@@ -180,7 +182,8 @@ impl Acquisition {
             held_unread: false,
             last: None,
             told: None,
-            more: (words != Words::default()).then(|| Box::new(More { words, ..More::default() })),
+            more: (words != Words::default() || share.is_some())
+                .then(|| Box::new(More { words, share, ..More::default() })),
         };
         let runtime = context.runtime.clone();
         let acquisition = Arc::new(Acquisition {
@@ -190,7 +193,7 @@ impl Acquisition {
             course: Bell::new(course),
         });
         // Here and not in the task: first come, first served.
-        let joined = match acquisition.is_of_several() {
+        let joined = match acquisition.is_of_several() || share.is_some() {
             true => Joined::Beside,
             false => acquisition.context.lines.join(&acquisition, ask.only_if_free()),
         };
@@ -223,7 +226,12 @@ impl Acquisition {
     }
 
     fn queues(&self) -> Queues {
-        Queues::new(&self.context, self.names()).expect("they were made before")
+        Queues::new(&self.context, self.names(), self.share()).expect("they were made before")
+    }
+
+    /// With how many it is shared at most, if at all; 0: with any number.
+    fn share(&self) -> Option<u32> {
+        self.course.see(|course| course.more.as_ref()?.share)
     }
 
     /// What its key says.
@@ -278,7 +286,7 @@ impl Acquisition {
     /// While held, what others see.
     pub(crate) fn held_info(&self) -> Option<Info> {
         let place = self.place()?;
-        let info = self.record().into_info(self.name(), place.created);
+        let info = self.record().into_info(self.name(), place.created).shared(self.share());
         Some(Info { key: self.key(&place, 0), ..info })
     }
 
@@ -325,7 +333,7 @@ impl Acquisition {
     /// The one for the name at this index.
     pub(crate) fn key(&self, place: &Place, index: usize) -> String {
         let (name, number) = self.names().zip(place.numbers()).nth(index).expect("there is one for each name");
-        Queue::new(self.context.clone(), name).expect("it was made before").key(&place.lease, number)
+        Queue::new(self.context.clone(), name, self.share()).expect("it was made before").key(&place.lease, number)
     }
 
     /// While held, the key for the name at this index and its create revision.

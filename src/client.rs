@@ -115,7 +115,7 @@ impl Client {
 
     fn queue(&self, name: &str) -> Result<Queue> {
         self.context.check_open()?;
-        Queue::new(self.context.clone(), name)
+        Queue::new(self.context.clone(), name, None)
     }
 }
 

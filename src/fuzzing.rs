@@ -14,7 +14,7 @@ pub fn queue(prefix: &str, name: &str) -> Result<String> {
 
 /// Who holds a lock whose oldest key has this value, also in words.
 pub fn holder(name: &str, value: &[u8]) -> (Info, String) {
-    let info = Info::of_key(name, &KeyValue { key: Vec::new(), value: value.into(), created: 1, modified: 1 });
+    let info = Info::of_key(name, "", &KeyValue { key: Vec::new(), value: value.into(), created: 1, modified: 1 });
     let words = info.describe_holder(false);
     (info, words)
 }

@@ -1,5 +1,6 @@
 //! Who holds a lock, as others see it.
 
+use crate::key;
 use crate::store::KeyValue;
 use serde::{Deserialize, Serialize};
 use std::time::{Duration, SystemTime};
@@ -29,7 +30,12 @@ pub struct Info {
     pub program: String,
     /// When its holder asked for it, by the clock of the holder's machine.
     pub since: Option<SystemTime>,
-    /// How many wait behind the holder: clients, of which one may want it many times.
+    /// How many hold it: more than one only if it is [shared](Mode::Shared). All else here is of the one who has held it
+    /// for the longest time.
+    pub holders: u32,
+    /// How many may hold it at the same time, if it is shared with a [limit](crate::Lock::limit); else 0.
+    pub limit: u32,
+    /// How many wait behind those who hold it: clients, of which one may want it many times.
     pub waiters: u32,
     /// How long the holder's lease would last if it were not kept alive from now on. Not told by this release: always
     /// `None`.
@@ -43,12 +49,13 @@ pub struct Info {
 
 impl PartialEq for Info {
     fn eq(&self, other: &Self) -> bool {
-        let Info { name, token, mode, value, reason, host, pid, program, since, waiters, lease_left, revision: _, key } =
-            self;
+        let Info { name, token, mode, value, reason, host, pid, program, since, holders, limit, .. } = self;
+        let Info { waiters, lease_left, revision: _, key, .. } = self;
         (name, token, mode, value, reason, host)
             == (&other.name, &other.token, &other.mode, &other.value, &other.reason, &other.host)
-            && (pid, program, since, waiters, lease_left, key)
-                == (&other.pid, &other.program, &other.since, &other.waiters, &other.lease_left, &other.key)
+            && (pid, program, since, holders, limit)
+                == (&other.pid, &other.program, &other.since, &other.holders, &other.limit)
+            && (waiters, lease_left, key) == (&other.waiters, &other.lease_left, &other.key)
     }
 }
 
@@ -68,16 +75,19 @@ pub enum Mode {
     Free,
     /// By one holder at a time.
     Exclusive,
+    /// By several at the same time: see [`Lock::shared`](crate::Lock::shared).
+    Shared,
     /// By something that is not locker: `etcdctl lock`, Go's `concurrency`, a key written by hand.
     Foreign,
 }
 
 impl Mode {
-    /// The name of this mode, the same in every language: "free", "exclusive" or "foreign".
+    /// The name of this mode, the same in every language: "free", "exclusive", "shared" or "foreign".
     pub fn name(self) -> &'static str {
         match self {
             Mode::Free => "free",
             Mode::Exclusive => "exclusive",
+            Mode::Shared => "shared",
             Mode::Foreign => "foreign",
         }
     }
@@ -116,6 +126,7 @@ impl Record {
             name: name.into(),
             token,
             mode: Mode::Exclusive,
+            holders: 1,
             value: self.value,
             reason: self.reason,
             host: self.host,
@@ -133,14 +144,23 @@ impl Info {
         Info { name: name.into(), ..Info::default() }
     }
 
-    /// The holder of the lock `name`, from its key.
-    pub(crate) fn of_key(name: &str, kv: &KeyValue) -> Self {
+    /// The same, of one who shares it if it has such a limit.
+    pub(crate) fn shared(self, limit: Option<u32>) -> Self {
+        match limit {
+            Some(limit) => Info { mode: Mode::Shared, limit, ..self },
+            None => self,
+        }
+    }
+
+    /// The holder of the lock `name`, whose queue starts with `queue`, from its key.
+    pub(crate) fn of_key(name: &str, queue: &str, kv: &KeyValue) -> Self {
         let info = match serde_json::from_slice::<Record>(&kv.value) {
-            Ok(record) => record.into_info(name, kv.created),
+            Ok(record) => record.into_info(name, kv.created).shared(key::limit(queue, &kv.key)),
             Err(_) => Info {
                 name: name.into(),
                 token: kv.created,
                 mode: Mode::Foreign,
+                holders: 1,
                 value: String::from_utf8_lossy(&kv.value).into_owned(),
                 ..Info::default()
             },
@@ -148,10 +168,15 @@ impl Info {
         Info { key: String::from_utf8_lossy(&kv.key).into_owned(), ..info }
     }
 
-    /// The holder of the lock `name`: that of its oldest key, with as many waiters as there are other keys.
-    pub(crate) fn of_queue(name: &str, oldest: Option<&KeyValue>, count: i64) -> Self {
+    /// The holder of the lock `name`: that of its oldest key. So many hold it, of those who have a key.
+    pub(crate) fn of_queue(name: &str, queue: &str, oldest: Option<&KeyValue>, holders: usize, count: usize) -> Self {
+        let number = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
         match oldest {
-            Some(kv) => Info { waiters: u32::try_from(count - 1).unwrap_or(0), ..Info::of_key(name, kv) },
+            Some(kv) => Info {
+                holders: number(holders),
+                waiters: number(count.saturating_sub(holders)),
+                ..Info::of_key(name, queue, kv)
+            },
             None => Info::free(name),
         }
     }
@@ -166,6 +191,9 @@ impl Info {
             true => "held by a guard of this very client".into(),
             false => format!("held by {} pid {} ({})", self.host, self.pid, self.program),
         };
+        if self.holders > 1 {
+            text += &format!(" and {} more", self.holders - 1);
+        }
         if let Some(age) = self.since.and_then(|since| since.elapsed().ok()) {
             text += &format!(" since {}", age_text(age));
         }
@@ -196,12 +224,12 @@ mod tests {
     #[test]
     fn foreign_values_are_shown_as_they_are() {
         for value in ["", "proposal", "{}", "[1]", "1", r#"{"value":"x"}"#, "{\"v\":"] {
-            let info = Info::of_key("x", &key(value));
+            let info = Info::of_key("x", "x/", &key(value));
             assert_eq!((info.mode, info.token, info.value.as_str()), (Mode::Foreign, 7, value));
         }
         let mut kv = key("");
         kv.value = vec![0xff, b'a'];
-        assert_eq!(Info::of_key("x", &kv).value, "\u{fffd}a");
+        assert_eq!(Info::of_key("x", "x/", &kv).value, "\u{fffd}a");
     }
 
     #[test]

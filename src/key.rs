@@ -1,8 +1,9 @@
 //! The layout of keys in etcd. No other file knows it.
 //!
 //! ```text
-//! {prefix}{name}/{lease}-{n}     a client in a queue; the lowest create revision under {prefix}{name}/ holds the lock
-//! {prefix}%!/epoch/{lease}       a client's epoch, see epoch.rs
+//! {prefix}{name}/{lease}-{n}             a client in a queue; the lowest create revision under {prefix}{name}/ holds the lock
+//! {prefix}{name}/s/{limit}/{lease}-{n}   one who shares it with others, see share.rs
+//! {prefix}%!/epoch/{lease}               a client's epoch, see epoch.rs
 //! ```
 //!
 //! It is the layout of Go's `clientv3/concurrency`, which looks only at the prefix `{prefix}{name}/` and at create
@@ -54,7 +55,30 @@ pub(crate) fn place(queue: &str, lease: i64, number: u32) -> String {
 
 /// The start of the queue in which a key lies.
 pub(crate) fn queue_of(key: &str) -> &str {
-    &key[..key.rfind('/').map_or(0, |slash| slash + 1)]
+    let room = &key[..key.rfind('/').map_or(0, |slash| slash + 1)];
+    let shared = || {
+        let (queue, limit) = room.strip_suffix('/')?.rsplit_once("/s/")?;
+        limit.parse::<u32>().ok()?;
+        Some(&room[..queue.len() + 1])
+    };
+    shared().unwrap_or(room)
+}
+
+/// Where the keys of those lie who share a lock, in the queue that starts with `queue`.
+pub(crate) fn shared(queue: &str, limit: u32) -> String {
+    format!("{queue}s/{limit}/")
+}
+
+/// Where all those lie who share a lock, whatever their limit: from the first on, and before the second.
+pub(crate) fn all_shared(queue: &str) -> (String, String) {
+    (format!("{queue}s/"), format!("{queue}s0"))
+}
+
+/// The limit that a key says, if it is of one who shares the lock of this queue.
+pub(crate) fn limit(queue: &str, key: &[u8]) -> Option<u32> {
+    let rest = std::str::from_utf8(key.strip_prefix(queue.as_bytes())?).ok()?;
+    let (limit, _) = rest.strip_prefix("s/")?.split_once('/')?;
+    limit.parse().ok()
 }
 
 /// The number of a key that is of the client with `lease`.
@@ -119,6 +143,24 @@ mod tests {
             assert_eq!(number(other.as_bytes(), 0x1f), None, "{other}");
         }
         assert_eq!(queue_of(&key), "/a%2Fb/");
+    }
+
+    #[test]
+    fn who_shares_a_lock_is_in_its_queue() {
+        let queue = "/locker/s/";
+        let room = shared(queue, 12);
+        let key = place(&room, 0x1f, 3);
+        assert_eq!(key, "/locker/s/s/12/1f-3");
+        assert_eq!(
+            (queue_of(&key), limit(queue, key.as_bytes()), number(key.as_bytes(), 0x1f)),
+            (queue, Some(12), Some(3))
+        );
+        let (from, to) = all_shared(queue);
+        assert!((from.as_str()..to.as_str()).contains(&key.as_str()));
+        for exclusive in ["/locker/s/1f-3", "/locker/s/ff-3", "/locker/s/s", "/locker/s/s/1f", "/locker/s/s/x/1f-1"] {
+            assert_eq!(limit(queue, exclusive.as_bytes()), None, "{exclusive}");
+        }
+        assert_eq!(queue_of("/locker/s/1f-3"), queue);
     }
 
     #[test]

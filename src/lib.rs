@@ -47,6 +47,7 @@ mod line;
 mod lock;
 mod pauses;
 mod queue;
+mod share;
 #[cfg(test)]
 mod sim;
 mod store;

@@ -4,7 +4,7 @@ use crate::acquisition::{Acquisition, Ask, Words};
 use crate::context::Context;
 use crate::key::check_text;
 use crate::queue::Queues;
-use crate::{Guard, REASON_MAX, Result, VALUE_MAX};
+use crate::{Error, Guard, REASON_MAX, Result, VALUE_MAX};
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -22,6 +22,9 @@ pub struct Lock {
     value: Option<String>,
     reason: String,
     timeout: Option<Duration>,
+    shared: bool,
+    /// How many may share it.
+    limit: Option<u32>,
 }
 
 impl Lock {
@@ -30,7 +33,7 @@ impl Lock {
     }
 
     pub(crate) fn all(context: Arc<Context>, names: Vec<String>) -> Self {
-        Lock { context, names, value: None, reason: String::new(), timeout: None }
+        Lock { context, names, value: None, reason: String::new(), timeout: None, shared: false, limit: None }
     }
 
     /// What others read with [`Client::get`](crate::Client::get), at most [`VALUE_MAX`] bytes. Default: `<host>:<pid>`.
@@ -55,11 +58,35 @@ impl Lock {
         self
     }
 
+    /// To hold it together with all others who ask for it so: the read side of a read-write lock. Who wants it alone waits
+    /// until none of them is left, and those who come later wait behind him: first come, first served.
+    ///
+    /// Instead of a [`limit`](Lock::limit). Only of one lock, not of several [at once](crate::Client::lock_all).
+    pub fn shared(mut self) -> Self {
+        (self.shared, self.limit) = (true, None);
+        self
+    }
+
+    /// To hold it together with others, as long as there are no more than `limit`: a counting semaphore. All that want a lock
+    /// at the same time must say the same limit, or the later one fails with [`Invalid`](crate::ErrorKind::Invalid) and both
+    /// numbers; so do `shared` and a limit on the same lock. Who holds it and dies frees his permit with his lease.
+    ///
+    /// Who wants it alone waits until none of them is left. Their tokens rise from before one who holds it alone to after
+    /// him; among those who hold it together they say nothing.
+    pub fn limit(mut self, limit: u32) -> Self {
+        (self.shared, self.limit) = (true, Some(limit));
+        self
+    }
+
     /// Begins the acquisition and returns its guard at once, in [`State::Waiting`](crate::State::Waiting).
     /// The wait goes on whether anybody looks at the guard or not; a [`timeout`](Lock::timeout) ends it with
     /// [`Timeout`](crate::ErrorKind::Timeout). Fails only with [`Invalid`](crate::ErrorKind::Invalid).
     pub fn start(self) -> Result<Guard> {
-        let queues = Queues::new(&self.context, self.names.iter().map(String::as_str))?.checked()?;
+        if self.limit == Some(0) {
+            return Err(Error::invalid("limit is 0"));
+        }
+        let share = self.shared.then(|| self.limit.unwrap_or(0));
+        let queues = Queues::new(&self.context, self.names.iter().map(String::as_str), share)?.checked()?;
         if let Some(value) = &self.value {
             check_text("value", value, VALUE_MAX)?;
         }

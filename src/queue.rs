@@ -13,7 +13,8 @@ use crate::context::Context;
 use crate::info::Info;
 use crate::key;
 use crate::lease::Lease;
-use crate::store::{Fault, Op, Range, RangeReply};
+use crate::share::{self, Share};
+use crate::store::{Fault, KeyValue, Op, Range, RangeReply, Txn};
 use crate::view::View;
 use crate::{Error, Result};
 use std::collections::HashSet;
@@ -56,6 +57,8 @@ pub(crate) enum Lapse {
 pub(crate) struct Queue {
     name: String,
     prefix: String,
+    /// In what way one enters it; `None`: to have the lock alone.
+    share: Option<Share>,
     context: Arc<Context>,
 }
 
@@ -75,10 +78,11 @@ impl Place {
 }
 
 impl Queue {
-    /// Fails with `Invalid` for a bad name.
-    pub(crate) fn new(context: Arc<Context>, name: &str) -> Result<Self> {
+    /// To share the lock if there is a limit (0: with any number). Fails with `Invalid` for a bad name.
+    pub(crate) fn new(context: Arc<Context>, name: &str, limit: Option<u32>) -> Result<Self> {
         let prefix = context.keys.queue(name)?;
-        Ok(Queue { name: name.into(), prefix, context })
+        let share = limit.map(|limit| Share::new(&prefix, limit));
+        Ok(Queue { name: name.into(), prefix, share, context })
     }
 
     pub(crate) fn view(&self) -> Arc<View> {
@@ -89,12 +93,28 @@ impl Queue {
     pub(crate) async fn holder(&self) -> Result<Info> {
         let read = self.context.store.range(self.oldest(), self.context.by());
         let reply = read.await.map_err(Fault::into_error)?;
-        Ok(self.info(&reply))
+        match reply.kvs.first() {
+            Some(kv) if key::limit(&self.prefix, &kv.key).is_some() => self.holders().await,
+            _ => Ok(self.info(&reply)),
+        }
+    }
+
+    /// The same, of one that is shared: how many hold it is told by the order of all.
+    async fn holders(&self) -> Result<Info> {
+        let reads = [self.oldest(), Range::all(&*self.prefix).keys_only()];
+        let read = Txn { then: reads.map(Op::Range).into(), ..Txn::default() };
+        let reply = self.context.store.txn(read, self.context.by()).await.map_err(Fault::into_error)?;
+        let info = match reply.ranges[0].kvs.first() {
+            Some(oldest) => share::info_of_queue(&self.name, &self.prefix, oldest, &reply.ranges[1].kvs),
+            None => Info::free(&self.name),
+        };
+        Ok(Info { revision: reply.revision, ..info })
     }
 
     /// The key that has this number.
     pub(crate) fn key(&self, lease: &Lease, number: u32) -> String {
-        key::place(&self.prefix, lease.id, number)
+        let room = self.share.as_ref().map_or(&self.prefix, |share| &share.room);
+        key::place(room, lease.id, number)
     }
 
     /// To read who is the first in it.
@@ -102,19 +122,50 @@ impl Queue {
         Range::oldest(&*self.prefix)
     }
 
-    fn info(&self, oldest: &RangeReply) -> Info {
-        Info { revision: oldest.revision, ..Info::of_queue(&self.name, oldest.kvs.first(), oldest.count) }
+    /// What is read to know who is in the way of a new key.
+    fn reads(&self) -> Vec<Range> {
+        match &self.share {
+            None => vec![self.oldest()],
+            Some(share) => share.reads().collect(),
+        }
+    }
+
+    /// Who that is, if anybody: of the key that was created at `created`, or of none, for 0.
+    fn in_the_way(&self, read: &[RangeReply], created: i64) -> Option<Info> {
+        let (kv, holders) = match &self.share {
+            None => (read[0].kvs.first().filter(|kv| kv.created != created)?, 1),
+            Some(share) => share.in_the_way(read, created)?,
+        };
+        let count = read.iter().map(|reply| reply.count).sum();
+        Some(self.info_of(Some(kv), holders, read[0].revision, count))
+    }
+
+    /// With as many waiters as there are other keys.
+    fn info(&self, read: &RangeReply) -> Info {
+        self.info_of(read.kvs.first(), 1, read.revision, read.count)
+    }
+
+    fn info_of(&self, holder: Option<&KeyValue>, holders: usize, revision: i64, count: i64) -> Info {
+        let count = usize::try_from(count).unwrap_or(0);
+        Info { revision, ..Info::of_queue(&self.name, &self.prefix, holder, holders, count) }
     }
 }
 
 impl Queues {
     /// Fails with `Invalid` for a bad name.
-    pub(crate) fn new<'a>(context: &Arc<Context>, names: impl Iterator<Item = &'a str>) -> Result<Self> {
-        names.map(|name| Queue::new(context.clone(), name)).collect::<Result<_>>().map(Queues)
+    pub(crate) fn new<'a>(
+        context: &Arc<Context>,
+        names: impl Iterator<Item = &'a str>,
+        limit: Option<u32>,
+    ) -> Result<Self> {
+        names.map(|name| Queue::new(context.clone(), name, limit)).collect::<Result<_>>().map(Queues)
     }
 
-    /// Fails with `Invalid` for none, for one that is there twice, and for too many.
+    /// Fails with `Invalid` for none, for one that is there twice, and for too many; and for several that are to be shared.
     pub(crate) fn checked(self) -> Result<Self> {
+        if self.0.len() > 1 && self.is_shared() {
+            return Err(Error::invalid("names has several: of several locks at once none can be shared"));
+        }
         match self.0.len() {
             0 => return Err(Error::invalid("names is empty")),
             1..=MOST => (),
@@ -129,6 +180,16 @@ impl Queues {
 
     pub(crate) fn context(&self) -> &Arc<Context> {
         &self.first().context
+    }
+
+    /// Whether they are to be shared.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.limit().is_some()
+    }
+
+    /// With how many they are to be shared at most, if at all; 0: with any number.
+    pub(crate) fn limit(&self) -> Option<u32> {
+        self.0.first().and_then(|queue| queue.share.as_ref()).map(|share| share.limit)
     }
 
     /// The names of the locks.
@@ -150,7 +211,14 @@ impl Queues {
         &self.0[0]
     }
 
-    fn read_oldest(&self) -> impl Iterator<Item = Op> {
-        self.0.iter().map(|queue| Op::Range(queue.oldest()))
+    /// What is read to know who is in the way.
+    fn reads(&self) -> Vec<Op> {
+        self.0.iter().flat_map(Queue::reads).map(Op::Range).collect()
+    }
+
+    /// Who is in the way of the keys that were created at `created`, of what was [read](Self::reads).
+    fn in_the_way(&self, read: &[RangeReply], created: i64) -> Option<Info> {
+        let of_each = read.chunks((read.len() / self.0.len()).max(1));
+        self.0.iter().zip(of_each).find_map(|(queue, read)| queue.in_the_way(read, created))
     }
 }

@@ -143,11 +143,14 @@ pub(crate) struct KeyValue {
     pub(crate) modified: i64,
 }
 
-/// One key, or all that start with a prefix.
+/// One key, or many.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum KeyRange {
     Key(String),
+    /// All that start with this.
     Prefix(String),
+    /// From the first on, and before the second.
+    Between(String, String),
 }
 
 /// A transaction: if all of `when` hold, `then`, else `otherwise`.
@@ -184,6 +187,8 @@ pub(crate) enum Compare {
     Absent(KeyRange),
     /// The key was last changed at exactly this revision.
     Modified(String, i64),
+    /// No key of the range was created or changed after this revision; some may have gone.
+    Unchanged(KeyRange, i64),
 }
 
 /// A step of a transaction.
@@ -235,20 +240,27 @@ pub(crate) struct Range {
     pub(crate) before: i64,
     /// Answered by whatever member is asked from what it has, without asking the others: may be old.
     pub(crate) serializable: bool,
+    /// Without their values.
+    pub(crate) keys_only: bool,
 }
 
 impl Range {
+    /// All of them.
+    pub(crate) fn of(keys: KeyRange) -> Self {
+        Range { keys, limit: 0, before: 0, serializable: false, keys_only: false }
+    }
+
     pub(crate) fn key(key: impl Into<String>) -> Self {
-        Range { keys: KeyRange::Key(key.into()), limit: 0, before: 0, serializable: false }
+        Range::of(KeyRange::Key(key.into()))
     }
 
     pub(crate) fn all(prefix: impl Into<String>) -> Self {
-        Range { keys: KeyRange::Prefix(prefix.into()), limit: 0, before: 0, serializable: false }
+        Range::of(KeyRange::Prefix(prefix.into()))
     }
 
     /// The one with the lowest create revision.
     pub(crate) fn oldest(prefix: impl Into<String>) -> Self {
-        Range { limit: 1, ..Range::all(prefix) }
+        Range::all(prefix).first()
     }
 
     /// Of those with a lower create revision than `created` the one with the highest.
@@ -256,8 +268,17 @@ impl Range {
         Range { before: created, ..Range::oldest(prefix) }
     }
 
+    /// Only the first of them.
+    pub(crate) fn first(self) -> Self {
+        Range { limit: 1, ..self }
+    }
+
     pub(crate) fn serializable(self) -> Self {
         Range { serializable: true, ..self }
+    }
+
+    pub(crate) fn keys_only(self) -> Self {
+        Range { keys_only: true, ..self }
     }
 }
 

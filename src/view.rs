@@ -93,7 +93,7 @@ impl View {
             name: name.into(),
             prefix: prefix.into(),
             clock,
-            state: Mutex::default(),
+            state: Mutex::new(State::new(prefix)),
             live: watch::Sender::new(false),
             unwanted: Notify::new(),
         })

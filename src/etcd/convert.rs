@@ -43,13 +43,15 @@ fn named(inner: &proto::TxnRequest) -> Vec<proto::RequestOp> {
 }
 
 fn compare(compare: Compare) -> proto::Compare {
+    use proto::CompareResult::{Equal, Less};
     use proto::CompareTarget::{Create, Mod};
     use proto::TargetUnion::{CreateRevision, ModRevision};
-    let ((key, range_end), target, is) = match compare {
-        Compare::Absent(keys) => (bounds(keys), Create, CreateRevision(0)),
-        Compare::Modified(key, revision) => (bounds(KeyRange::Key(key)), Mod, ModRevision(revision)),
+    let ((key, range_end), target, result, than) = match compare {
+        Compare::Absent(keys) => (bounds(keys), Create, Equal, CreateRevision(0)),
+        Compare::Modified(key, revision) => (bounds(KeyRange::Key(key)), Mod, Equal, ModRevision(revision)),
+        Compare::Unchanged(keys, revision) => (bounds(keys), Mod, Less, ModRevision(revision + 1)),
     };
-    proto::Compare { target: target as i32, key, target_union: Some(is), range_end }
+    proto::Compare { result: result as i32, target: target as i32, key, target_union: Some(than), range_end }
 }
 
 fn op(op: Op) -> proto::RequestOp {
@@ -67,13 +69,13 @@ pub(super) fn delete(key: String) -> proto::DeleteRangeRequest {
     proto::DeleteRangeRequest { key: key.into() }
 }
 
-/// Those of a prefix in the order of their creation, or against it.
+/// Of many keys in the order of their creation, or against it.
 pub(super) fn range(range: Range) -> proto::RangeRequest {
     use proto::{SortOrder, SortTarget};
     let (order, target) = match range.keys {
         KeyRange::Key(_) => (SortOrder::None, SortTarget::Key),
-        KeyRange::Prefix(_) if range.before > 0 => (SortOrder::Descend, SortTarget::Create),
-        KeyRange::Prefix(_) => (SortOrder::Ascend, SortTarget::Create),
+        _ if range.before > 0 => (SortOrder::Descend, SortTarget::Create),
+        _ => (SortOrder::Ascend, SortTarget::Create),
     };
     let (key, range_end) = bounds(range.keys);
     proto::RangeRequest {
@@ -83,6 +85,7 @@ pub(super) fn range(range: Range) -> proto::RangeRequest {
         sort_order: order as i32,
         sort_target: target as i32,
         serializable: range.serializable,
+        keys_only: range.keys_only,
         // None before the first revision: 0 would be all.
         max_create_revision: if range.before > 0 { (range.before - 1).max(1) } else { 0 },
     }
@@ -92,6 +95,7 @@ pub(super) fn range(range: Range) -> proto::RangeRequest {
 fn bounds(keys: KeyRange) -> (Vec<u8>, Vec<u8>) {
     match keys {
         KeyRange::Key(key) => (key.into(), Vec::new()),
+        KeyRange::Between(from, to) => (from.into(), to.into()),
         KeyRange::Prefix(prefix) => {
             let mut end = prefix.clone().into_bytes();
             match end.last_mut() {
@@ -107,15 +111,17 @@ fn bounds(keys: KeyRange) -> (Vec<u8>, Vec<u8>) {
 impl KeyRange {
     pub(crate) fn start(&self) -> &str {
         match self {
-            KeyRange::Key(key) | KeyRange::Prefix(key) => key,
+            KeyRange::Key(key) | KeyRange::Prefix(key) | KeyRange::Between(key, _) => key,
         }
     }
 }
 
 pub(crate) fn watch_options(keys: &KeyRange, from: Option<i64>) -> etcd::WatchOptions {
     let mut options = etcd::WatchOptions::new();
-    if let KeyRange::Prefix(_) = keys {
-        options = options.with_prefix();
+    match keys {
+        KeyRange::Key(_) => (),
+        KeyRange::Prefix(_) => options = options.with_prefix(),
+        KeyRange::Between(_, to) => options = options.with_range(to.as_str()),
     }
     match from {
         Some(revision) => options.with_start_revision(revision),

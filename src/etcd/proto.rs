@@ -36,6 +36,8 @@ pub(super) struct RangeRequest {
     pub(super) sort_target: i32,
     #[prost(bool, tag = "7")]
     pub(super) serializable: bool,
+    #[prost(bool, tag = "8")]
+    pub(super) keys_only: bool,
     #[prost(int64, tag = "13")]
     pub(super) max_create_revision: i64,
 }
@@ -90,10 +92,11 @@ pub(super) struct DeleteRangeResponse {
     pub(super) deleted: i64,
 }
 
-/// Holds if the revision in `target_union`, of which `target` says the same once more, is that of the keys. (The result
-/// wanted is field 1: 0, equal.)
+/// Holds if the keys' revision of the kind `target` is to that in `target_union` as `result` says.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Compare {
+    #[prost(enumeration = "CompareResult", tag = "1")]
+    pub(super) result: i32,
     #[prost(enumeration = "CompareTarget", tag = "2")]
     pub(super) target: i32,
     #[prost(bytes = "vec", tag = "3")]
@@ -102,6 +105,13 @@ pub(super) struct Compare {
     pub(super) target_union: Option<TargetUnion>,
     #[prost(bytes = "vec", tag = "64")]
     pub(super) range_end: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]
+#[repr(i32)]
+pub(super) enum CompareResult {
+    Equal = 0,
+    Less = 2,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Enumeration)]

@@ -6,6 +6,7 @@ use crate::Error;
 use crate::info::Info;
 use crate::lease::{Lease, deleted};
 use crate::line::Sent;
+use crate::share::Share;
 use crate::store::{Compare, Fault, KeyRange, Op, Range, RangeReply, Txn, TxnReply};
 use std::sync::Arc;
 use tokio::time::{Instant, sleep_until};
@@ -27,18 +28,24 @@ enum How {
     /// As if nobody were there; if that is wrong, behind.
     Empty,
     Behind,
-    /// Not at all if somebody is there.
+    /// Not at all if somebody is in the way.
     IfFree,
+    /// Not yet: first it is looked whether there is room, which is no condition that etcd knows.
+    Look,
+    /// Not at all if somebody has come since this revision, at which there was room.
+    IfUnchanged(i64),
 }
 
-enum Refused {
-    /// An earlier try had entered.
-    There(i64, Option<Info>),
+/// What an answer calls for.
+enum Step {
+    /// It has entered: with this create revision, behind this holder.
+    Entered(i64, Option<Info>),
     /// It had, but some of its keys are gone.
     Torn,
     Busy(Info),
-    OtherEpoch,
-    NoEpoch,
+    /// It cannot be.
+    Invalid(Error),
+    Again(How),
 }
 
 /// What is there of the keys of one request.
@@ -73,57 +80,33 @@ impl Queues {
         let mut numbers = Numbers::new(lease, &self.0, sent.as_ref().map(|sent| (sent.number, sent.former)));
         let keys = numbers.keys();
         let entry = Entry { lease, keys: &keys, record: &record };
-        // Where there is a view, somebody has waited lately: the queue is hardly empty.
-        let mut how = match (only_if_free, &sent) {
-            (true, _) => How::IfFree,
-            (false, None) if self.names().all(|name| self.context().views.named(name).is_none()) => How::Empty,
-            _ => How::Behind,
-        };
+        let mut how = self.how(only_if_free, sent.is_some());
         let mut sent = sent.map(|sent| (sent.epoch, sent.answer));
         loop {
-            let (epoch, answer) = match sent.take() {
-                Some(sent) => sent,
-                None => {
+            let step = match (how, sent.take()) {
+                (How::Look, _) => self.look_for_room(by).await,
+                (_, Some((epoch, answer))) => self.step(&mut numbers, &entry, how, epoch, answer, by).await,
+                (_, None) => {
                     let epoch = lease.epoch.value();
-                    (epoch, self.context().store.txn(self.enter_txn(how, &entry, epoch), by).await)
+                    let answer = self.context().store.txn(self.enter_txn(how, &entry, epoch), by).await;
+                    self.step(&mut numbers, &entry, how, epoch, answer, by).await
                 }
             };
-            let answer = match answer {
-                Ok(reply) if reply.succeeded => Ok(Some((reply.revision, self.before(&reply.ranges, reply.revision)))),
-                Ok(_) if how == How::Empty => {
-                    how = How::Behind;
-                    Ok(None)
+            match step {
+                Ok(Step::Entered(created, None)) => return Ok(Entered::First(numbers.place(created))),
+                Ok(Step::Entered(created, Some(holder))) => {
+                    return Ok(Entered::Behind(numbers.place(created), holder));
                 }
-                Ok(reply) => match self.refused(lease, epoch, &reply) {
-                    Refused::There(created, before) => Ok(Some((created, before))),
-                    Refused::Torn => return Err(self.torn(lease, &keys, by).await),
-                    Refused::Busy(holder) => {
-                        numbers.give_back();
-                        return Ok(Entered::Busy(holder));
-                    }
-                    Refused::OtherEpoch => Ok(None),
-                    Refused::NoEpoch => lease.epoch.fence(&*self.context().store, epoch, by).await.map(|()| None),
-                },
-                Err(Fault::Doubt(_)) => {
-                    numbers.doubted = true;
-                    match self.settle(&numbers, &keys, epoch, by).await {
-                        Ok((Own::All(created), before)) => Ok(Some((created, before))),
-                        Ok((Own::None, _)) => Ok(None),
-                        Ok((Own::Some, _)) => return Err(self.torn(lease, &keys, by).await),
-                        Err(fault) => Err(fault),
-                    }
+                Ok(Step::Again(next)) => how = next,
+                Ok(Step::Torn) => return Err(self.torn(lease, &keys, by).await),
+                Ok(Step::Busy(holder)) => {
+                    numbers.give_back();
+                    return Ok(Entered::Busy(holder));
                 }
-                Err(fault) => Err(fault),
-            };
-            match answer {
-                Ok(Some((created, before))) => {
-                    let place = numbers.place(created);
-                    return Ok(match before {
-                        None => Entered::First(place),
-                        Some(holder) => Entered::Behind(place, holder),
-                    });
+                Ok(Step::Invalid(error)) => {
+                    numbers.give_back();
+                    return Err(Lapse::Failed(error));
                 }
-                Ok(None) => (),
                 Err(Fault::LeaseGone) => return Err(Lapse::Gone(lease_gone(lease))),
                 Err(fault @ Fault::Refused(_)) => {
                     match fault.may_be_done() {
@@ -137,12 +120,63 @@ impl Queues {
         }
     }
 
+    /// In what way it is tried first.
+    fn how(&self, only_if_free: bool, sent: bool) -> How {
+        // Where there is a view, somebody has waited lately: the queue is hardly empty.
+        let has_views = || self.names().any(|name| self.context().views.named(name).is_some());
+        match (only_if_free, self.limit()) {
+            (true, Some(limit)) if limit > 0 => How::Look,
+            (true, _) => How::IfFree,
+            (false, None) if !sent && !has_views() => How::Empty,
+            _ => How::Behind,
+        }
+    }
+
+    /// What the answer to an enter calls for.
+    async fn step(
+        &self,
+        numbers: &mut Numbers<'_>,
+        entry: &Entry<'_>,
+        how: How,
+        epoch: i64,
+        answer: Result<TxnReply, Fault>,
+        by: Instant,
+    ) -> Result<Step, Fault> {
+        match answer {
+            Ok(reply) if reply.succeeded => {
+                Ok(Step::Entered(reply.revision, self.in_the_way(&reply.ranges, reply.revision)))
+            }
+            Ok(_) if how == How::Empty => Ok(Step::Again(How::Behind)),
+            Ok(reply) => self.why_not(entry.lease, how, epoch, &reply, by).await,
+            Err(Fault::Doubt(_)) => {
+                numbers.doubted = true;
+                Ok(match self.settle(numbers, entry.keys, epoch, by).await? {
+                    (Own::All(created), before) => Step::Entered(created, before),
+                    (Own::None, _) => Step::Again(how),
+                    (Own::Some, _) => Step::Torn,
+                })
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
     fn enter_txn(&self, how: How, entry: &Entry, epoch: i64) -> Txn {
-        let empty = self.enter_empty_txn(entry, epoch);
+        let behind = self.enter_behind_txn(entry, epoch);
+        let puts = || entry.puts().collect();
         match how {
-            How::Empty => empty,
-            How::Behind => self.enter_behind_txn(entry, epoch),
-            How::IfFree => Txn { otherwise: self.enter_behind_txn(entry, epoch).otherwise, ..empty },
+            How::Empty => self.enter_empty_txn(entry, epoch),
+            How::IfFree => match &self.first().share {
+                None => Txn { otherwise: behind.otherwise, ..self.enter_empty_txn(entry, epoch) },
+                Some(share) => {
+                    Txn { when: share.nobody_outside().chain(behind.when).collect(), then: puts(), ..behind }
+                }
+            },
+            How::IfUnchanged(revision) => {
+                let unchanged = |queue: &Queue| Compare::Unchanged(KeyRange::Prefix(queue.prefix.clone()), revision);
+                let when = self.0.iter().map(unchanged).chain(behind.when).collect();
+                Txn { when, then: puts(), ..behind }
+            }
+            How::Behind | How::Look => behind,
         }
     }
 
@@ -159,12 +193,13 @@ impl Queues {
     /// Puts the keys at the tail, whoever is before them.
     fn enter_behind_txn(&self, entry: &Entry, epoch: i64) -> Txn {
         let absent = entry.keys.iter().map(|key| Compare::Absent(KeyRange::Key(key.into())));
+        let alike = self.shares().flat_map(Share::alike);
         let own = entry.keys.iter().map(|key| Op::Range(Range::key(&**key)));
         let epoch_key = Op::Range(Range::key(entry.lease.epoch.key()));
         Txn {
-            when: absent.chain([entry.lease.epoch.is(epoch)]).collect(),
-            then: entry.puts().chain(self.read_oldest()).collect(),
-            otherwise: self.read_oldest().chain(own).chain([epoch_key]).collect(),
+            when: absent.chain(alike).chain([entry.lease.epoch.is(epoch)]).collect(),
+            then: entry.puts().chain(self.reads()).collect(),
+            otherwise: self.reads().into_iter().chain(own).chain([epoch_key]).chain(self.reads_of_others()).collect(),
             ..Txn::default()
         }
     }
@@ -188,23 +223,56 @@ impl Queues {
     }
 
     /// Why an enter did not succeed, from what its transaction read instead.
-    fn refused(&self, lease: &Lease, epoch: i64, reply: &TxnReply) -> Refused {
-        let (oldest, rest) = reply.ranges.split_at(self.0.len());
-        let (own, epoch_key) = rest.split_at(self.0.len());
-        match (own_of(own), epoch_key[0].kvs.first()) {
-            (Own::All(created), _) => Refused::There(created, self.before(oldest, created)),
-            (Own::Some, _) => Refused::Torn,
-            (Own::None, None) => Refused::NoEpoch,
-            // From before a backup was restored: nothing that carries ours can succeed.
-            (Own::None, Some(kv)) if kv.modified < epoch => Refused::NoEpoch,
-            (Own::None, Some(kv)) if kv.modified != epoch => {
+    async fn why_not(&self, lease: &Lease, how: How, epoch: i64, reply: &TxnReply, by: Instant) -> Result<Step, Fault> {
+        let (read, rest) = reply.ranges.split_at(self.reads().len());
+        let (own, rest) = rest.split_at(self.0.len());
+        let (epoch_key, others) = (rest[0].kvs.first(), &rest[1..]);
+        match (own_of(own), epoch_key) {
+            (Own::All(created), _) => return Ok(Step::Entered(created, self.in_the_way(read, created))),
+            (Own::Some, _) => return Ok(Step::Torn),
+            (Own::None, Some(kv)) if kv.modified == epoch => (),
+            (Own::None, Some(kv)) if kv.modified > epoch => {
                 lease.epoch.adopt(kv.modified);
-                Refused::OtherEpoch
+                return Ok(Step::Again(how));
             }
-            (Own::None, Some(_)) => {
-                Refused::Busy(self.before(oldest, 0).unwrap_or_else(|| self.first().info(&oldest[0])))
+            // None, or from before a backup was restored: nothing that carries ours can succeed.
+            (Own::None, _) => {
+                lease.epoch.fence(&*self.context().store, epoch, by).await?;
+                return Ok(Step::Again(how));
             }
         }
+        Ok(self.no_room(read, others).unwrap_or(Step::Again(match how {
+            How::IfUnchanged(_) => How::Look,
+            how => how,
+        })))
+    }
+
+    /// Whether there is room for one who does not want to wait.
+    async fn look_for_room(&self, by: Instant) -> Result<Step, Fault> {
+        let reads = self.reads();
+        let of_room = reads.len();
+        let read = Txn { then: reads.into_iter().chain(self.reads_of_others()).collect(), ..Txn::default() };
+        let reply = self.context().store.txn(read, by).await?;
+        let (read, others) = reply.ranges.split_at(of_room);
+        Ok(self.no_room(read, others).unwrap_or(Step::Again(How::IfUnchanged(reply.revision))))
+    }
+
+    /// Why there is none: others share the lock in another way, or somebody is in the way.
+    fn no_room(&self, read: &[RangeReply], others: &[RangeReply]) -> Option<Step> {
+        let queue = self.first();
+        let same = queue.share.as_ref().map_or(Ok(()), |share| share.same_limit(&queue.name, others));
+        match same {
+            Err(error) => Some(Step::Invalid(error)),
+            Ok(()) => self.in_the_way(read, 0).map(Step::Busy),
+        }
+    }
+
+    fn shares(&self) -> impl Iterator<Item = &Share> {
+        self.0.iter().filter_map(|queue| queue.share.as_ref())
+    }
+
+    fn reads_of_others(&self) -> impl Iterator<Item = Op> {
+        self.shares().flat_map(Share::reads_of_others).map(Op::Range)
     }
 
     /// Finds out what became of an enter that got no answer: fences it off first, then looks. If that fails too, the
@@ -221,17 +289,19 @@ impl Queues {
             lease.epoch.fence(&**store, epoch, by).await?;
             // In one request, so that they are of one revision.
             let own = keys.iter().map(|key| Op::Range(Range::key(&**key)));
-            let read = Txn { then: self.read_oldest().chain(own).collect(), ..Txn::default() };
+            let reads = self.reads();
+            let of_queues = reads.len();
+            let read = Txn { then: reads.into_iter().chain(own).collect(), ..Txn::default() };
             let reply = loop {
                 let reply = store.txn(read.clone(), by).await?;
-                if !numbers.were_used(&reply.ranges[self.0.len()..]) {
+                if !numbers.were_used(&reply.ranges[of_queues..]) {
                     break reply;
                 }
                 sleep_until(by.min(Instant::now() + PAUSE)).await;
             };
-            let (oldest, own) = reply.ranges.split_at(self.0.len());
+            let (read, own) = reply.ranges.split_at(of_queues);
             Ok(match own_of(own) {
-                Own::All(created) => (Own::All(created), self.before(oldest, created)),
+                Own::All(created) => (Own::All(created), self.in_the_way(read, created)),
                 own => (own, None),
             })
         };
@@ -245,12 +315,6 @@ impl Queues {
             self.forget(lease.clone(), keys.to_vec(), None);
         }
         Lapse::Gone(deleted(&keys.join(" or ")))
-    }
-
-    /// Who is before the keys that were created at `created`, if that was read and somebody is.
-    fn before(&self, oldest: &[RangeReply], created: i64) -> Option<Info> {
-        let mut first = self.0.iter().zip(oldest).filter(|(_, oldest)| !oldest.kvs.is_empty());
-        first.find(|(_, oldest)| oldest.kvs[0].created != created).map(|(queue, oldest)| queue.info(oldest))
     }
 }
 

@@ -54,7 +54,7 @@ impl Queues {
     async fn prove_all(&self, place: &Place, keys: &[String]) -> Result<(), Lapse> {
         let store = &self.context().store;
         let quick: Vec<_> = self.0.iter().map(|queue| Op::Range(queue.oldest().serializable())).collect();
-        let slow: Vec<_> = self.read_oldest().collect();
+        let slow = self.reads();
         let not_first = |reply: &TxnReply| {
             keys.iter()
                 .zip(&reply.ranges)
@@ -84,7 +84,8 @@ impl Queues {
 
 impl Queue {
     async fn turn(&self, place: &Place, key: &str, before: u32, tell: &impl Fn(Info)) -> Result<(), Lapse> {
-        let is_herd = before > HERD && self.context.views.do_without(&self.name);
+        // Of those who share a lock with a limit the end of any older one can be the turn.
+        let is_herd = self.share.is_none() && before > HERD && self.context.views.do_without(&self.name);
         match is_herd {
             true => self.follow_the_one_before(place, key, tell).await,
             false => self.follow_the_queue(place, key).await,
@@ -123,13 +124,13 @@ impl Queue {
         }
     }
 
-    /// The proof that a place is the first: a read at a revision at which it was there, and the oldest. No older key
-    /// can appear later, so any member may answer, and no lost event of a watch can mislead.
+    /// The proof that a place holds: a read at a revision at which it was there, and the oldest (or, of those who share,
+    /// with nobody in its way). No older key can appear later, so any member may answer, and no lost event of a watch can
+    /// mislead.
     async fn prove(&self, place: &Place, key: &str) -> Result<Looked, Lapse> {
-        let oldest = self.oldest();
-        for read in [oldest.clone().serializable(), oldest] {
-            let first = match self.context.store.range(read, self.context.by()).await {
-                Ok(reply) => reply.revision >= place.created && is_first(&reply, key, place.created),
+        for serializable in [true, false] {
+            let first = match self.proof(place, key, serializable).await {
+                Ok(proven) => proven,
                 Err(Fault::Refused(error)) => return Err(Lapse::Failed(error)),
                 Err(_) => false,
             };
@@ -141,6 +142,20 @@ impl Queue {
             }
         }
         Ok(Looked::Differently)
+    }
+
+    async fn proof(&self, place: &Place, key: &str, serializable: bool) -> Result<bool, Fault> {
+        let (store, by, created) = (&self.context.store, self.context.by(), place.created);
+        match &self.share {
+            None => {
+                let reply = store.range(Range { serializable, ..self.oldest() }, by).await?;
+                Ok(reply.revision >= created && is_first(&reply, key, created))
+            }
+            Some(share) => {
+                let reply = store.txn(share.proof(key, created, serializable), by).await?;
+                Ok(reply.revision >= created && share.is_proven(&reply.ranges, created))
+            }
+        }
     }
 
     /// The view does not show the place any more: is that so?

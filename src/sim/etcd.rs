@@ -179,6 +179,9 @@ impl Etcd {
         if range.limit > 0 {
             kvs.truncate(range.limit as usize);
         }
+        if range.keys_only {
+            kvs.iter_mut().for_each(|kv| kv.value.clear());
+        }
         RangeReply { revision, kvs, count }
     }
 
@@ -214,6 +217,9 @@ impl Etcd {
             Compare::Absent(range) => !self.keys.keys().any(|key| range.contains(key)),
             Compare::Modified(key, revision) => {
                 self.keys.get(key.as_bytes()).map_or(0, |(kv, _)| kv.modified) == *revision
+            }
+            Compare::Unchanged(range, revision) => {
+                self.keys.iter().all(|(key, (kv, _))| !range.contains(key) || kv.modified <= *revision)
             }
         }
     }
@@ -278,6 +284,7 @@ impl KeyRange {
         match self {
             KeyRange::Key(one) => key == one.as_bytes(),
             KeyRange::Prefix(prefix) => key.starts_with(prefix.as_bytes()),
+            KeyRange::Between(from, to) => (from.as_bytes()..to.as_bytes()).contains(&key),
         }
     }
 }

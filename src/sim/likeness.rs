@@ -108,10 +108,12 @@ impl Caller {
     }
 
     fn compares(&self) -> Vec<Compare> {
-        let compares = (0..self.weather.number(0..3)).map(|_| match self.weather.number(0..3) {
+        let lately = || (self.revision - self.weather.number(0..8) as i64).max(0);
+        let compares = (0..self.weather.number(0..3)).map(|_| match self.weather.number(0..4) {
             0 => Compare::Absent(KeyRange::Key(self.key())),
-            1 => Compare::Absent(KeyRange::Prefix(self.weather.pick(&RANGES).unwrap().into())),
-            _ => Compare::Modified(self.key(), (self.revision - self.weather.number(0..8) as i64).max(0)),
+            1 => Compare::Absent(self.keys()),
+            2 => Compare::Unchanged(self.keys(), lately()),
+            _ => Compare::Modified(self.key(), lately()),
         });
         compares.collect()
     }
@@ -132,9 +134,22 @@ impl Caller {
         ops
     }
 
+    /// More than one.
+    fn keys(&self) -> KeyRange {
+        match self.weather.number(0..2) {
+            0 => KeyRange::Prefix(self.weather.pick(&RANGES).unwrap().into()),
+            _ => KeyRange::Between(self.key(), self.key() + "0"),
+        }
+    }
+
     fn range(&self) -> Range {
-        match self.weather.number(0..4) {
+        match self.weather.number(0..5) {
             0 => Range::key(self.key()),
+            4 => {
+                let limit = self.weather.number(0..3) as i64;
+                let created = (self.revision - self.weather.number(0..8) as i64).max(0);
+                Range { limit, before: created, ..Range::of(self.keys()).keys_only() }
+            }
             3 => {
                 let created = (self.revision - self.weather.number(0..8) as i64).max(1);
                 Range::youngest_before(self.weather.pick(&RANGES).unwrap(), created)

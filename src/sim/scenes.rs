@@ -64,7 +64,7 @@ pub(super) async fn history_goes_back(seed: u64) {
     // Of another client: it has a place of its own.
     let other = Peer::new(Arc::new(model.clone()), &weather);
     let waiting = Lock::new(other.context(), "b".into()).start().unwrap();
-    let queue = Queue::new(peer.context(), "b").unwrap();
+    let queue = Queue::new(peer.context(), "b", None).unwrap();
     let holders = queue.view().watch(peer.context().by()).await.unwrap();
     let mut watcher = Watcher::new("b".into(), holders);
     assert_eq!(watcher.next().await.unwrap().unwrap().token, after.token());

@@ -121,7 +121,7 @@ pub(super) async fn a_proof_from_an_earlier_use() {
         Call::Range(range) if range.serializable => Fate::AsOf(was),
         _ => Fate::Passed,
     });
-    let _holders = Queue::new(own.clone(), "a").unwrap().view().watch(own.by()).await.unwrap();
+    let _holders = Queue::new(own.clone(), "a", None).unwrap().view().watch(own.by()).await.unwrap();
     let next = lock(&second, "a").start().unwrap();
     sleep(A_MOMENT).await;
     let last = lock(&own, "a").start().unwrap();

@@ -4,6 +4,7 @@ use super::{Holders, Rank};
 use crate::info::Info;
 use crate::store::{Event, KeyValue, RangeReply};
 use crate::{Error, ErrorKind};
+use crate::{key, share};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -11,6 +12,8 @@ use tokio::sync::Notify;
 
 #[derive(Debug, Default)]
 pub(super) struct State {
+    /// What all keys of the queue start with.
+    prefix: String,
     /// The revision of the last read or event; 0: nothing was read yet.
     pub(super) revision: i64,
     /// Whether it was read since the watch began. Before that, events wait in `early`.
@@ -31,6 +34,15 @@ pub(super) struct State {
 }
 
 impl State {
+    pub(super) fn new(prefix: &str) -> Self {
+        State { prefix: prefix.into(), ..State::default() }
+    }
+
+    /// How many hold the lock: the first so many.
+    fn holders(&self) -> usize {
+        share::holders(&self.prefix, self.queue.values().map(|kv| &*kv.key))
+    }
+
     fn oldest(&self) -> Option<&KeyValue> {
         self.queue.first_key_value().map(|(_, kv)| kv)
     }
@@ -40,10 +52,13 @@ impl State {
         if let Some(error) = &self.ended {
             return Rank::Failed(error.clone());
         }
-        let is_first = |kv: &KeyValue| kv.created == created && kv.key == key;
+        let holds = || match key::limit(&self.prefix, key) {
+            None => self.oldest().is_some_and(|kv| kv.created == created && kv.key == key),
+            Some(_) => self.queue.values().take(self.holders()).any(|kv| kv.key == key),
+        };
         match self.created.get(key) {
             _ if self.revision < created => Rank::NotSeenYet,
-            Some(there) if *there == created && self.oldest().is_some_and(is_first) => Rank::First,
+            Some(there) if *there == created && holds() => Rank::First,
             Some(there) if *there == created => Rank::Behind,
             _ => Rank::Gone,
         }
@@ -54,7 +69,7 @@ impl State {
         if let Some(holder) = &self.holder {
             return holder.clone();
         }
-        let holder = Info::of_queue(name, self.oldest(), self.queue.len() as i64);
+        let holder = Info::of_queue(name, &self.prefix, self.oldest(), self.holders(), self.queue.len());
         let holder = Arc::new(Info { revision: self.revision, ..holder });
         self.holder = Some(holder.clone());
         holder
@@ -79,15 +94,16 @@ impl State {
         self.early.clear();
     }
 
-    /// Makes a change, and tells those whom it concerns: the place that comes to be the first, and the watchers if the
-    /// holder has changed or what it says.
+    /// Makes a change, and tells those whom it concerns: the places that come to be the first, and the watchers if the
+    /// holder has changed or what it says, or how many they are.
     pub(super) fn change(&mut self, name: &str, change: impl FnOnce(&mut Self)) {
-        let head = |state: &Self| state.oldest().map(|kv| (kv.created, kv.modified));
+        let head = |state: &Self| state.oldest().map(|kv| (kv.created, kv.modified, state.holders()));
         let before = head(self);
         change(self);
         self.holder = None;
-        if let Some(place) = self.oldest().and_then(|kv| self.attending.get(&kv.key)) {
-            place.notify_one();
+        if !self.attending.is_empty() {
+            let holding = self.queue.values().take(self.holders());
+            holding.filter_map(|kv| self.attending.get(&kv.key)).for_each(|place| place.notify_one());
         }
         if head(self) == before || self.watchers.is_empty() {
             return;
