@@ -1,10 +1,11 @@
-//! What docs/ says in tables is so: names and errors of all languages.
+//! What docs/ says in tables is so: names and errors of all languages, and that a test shows each feature.
 #![allow(missing_docs)]
 
 mod c;
 mod command;
 mod cpp;
 mod errors;
+mod features;
 mod go;
 mod lexer;
 mod markdown;
@@ -77,6 +78,18 @@ fn each_name_is_there_and_each_public_name_is_told() {
     assert_eq!(empty_cells(&pages()), [""; 0]);
     let wrong: Vec<_> = LANGUAGES.iter().flat_map(|of| problems(of, &told[*of], &public(of))).collect();
     assert!(wrong.is_empty(), "docs/names.md and docs/errors.md:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let pages: Vec<_> = read_dir("docs").unwrap().map(|page| page.unwrap().path()).collect();
+    assert!(pages.len() > 4);
+    for page in pages {
+        for link in markdown::links(&read(&page)).filter(|link| !link.contains("://")) {
+            let target = Path::new("docs").join(link.split('#').next().unwrap_or_default());
+            assert!(target.exists(), "{}: {link}", page.display());
+        }
+    }
 }
 
 #[test]

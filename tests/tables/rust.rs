@@ -1,7 +1,10 @@
 //! What the crate exports.
 
-use crate::{Names, names};
-use syn::{Attribute, Fields, File, ImplItem, Item, UseTree, Visibility};
+use crate::{Names, names, sources};
+use syn::{
+    Attribute, Expr, ExprLit, Fields, File, ImplItem, Item, Lit, Meta, ReturnType, Signature, Type, TypeImplTrait,
+    TypeParamBound, UseTree, Visibility,
+};
 
 /// Types and constants; fields, variants and methods as `Type::name`. `sources` are those of the crate, `root` is its
 /// `lib.rs`.
@@ -78,6 +81,93 @@ fn is_hidden(attributes: &[Attribute]) -> bool {
         attribute.path().is_ident("doc")
             && matches!(&attribute.meta, syn::Meta::List(list) if list.tokens.to_string() == "hidden")
     })
+}
+
+/// The texts of `///` on it.
+fn documentation(attributes: &[Attribute]) -> String {
+    let lines = attributes.iter().filter(|attribute| attribute.path().is_ident("doc"));
+    let lines = lines.filter_map(|attribute| match &attribute.meta {
+        Meta::NameValue(text) => match &text.value {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
+            _ => None,
+        },
+        _ => None,
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Public functions that are awaited, or whose result is, and do not say what becomes of them when they are dropped.
+fn silent_on_cancel_safety(source: &str) -> Vec<String> {
+    let items = syn::parse_file(source).expect("it is Rust").items;
+    let methods = items.iter().flat_map(|item| match item {
+        Item::Impl(item) if item.trait_.is_none() => item.items.iter().collect(),
+        _ => Vec::new(),
+    });
+    let awaited = methods.filter_map(|item| match item {
+        ImplItem::Fn(method) if is_public(&method.vis) && is_awaited(&method.sig) => Some(method),
+        _ => None,
+    });
+    let silent = awaited.filter(|method| !documentation(&method.attrs).contains(" # Cancel safety\n"));
+    silent.map(|method| method.sig.ident.to_string()).collect()
+}
+
+fn is_awaited(signature: &Signature) -> bool {
+    match &signature.output {
+        _ if signature.asyncness.is_some() => true,
+        ReturnType::Default => false,
+        ReturnType::Type(_, given) => match &**given {
+            Type::ImplTrait(given) => is_future(given),
+            // The options of these are methods of theirs, and give `Self`.
+            Type::Path(given) => given.path.is_ident("Lock") || given.path.is_ident("Connect"),
+            _ => false,
+        },
+    }
+}
+
+fn is_future(given: &TypeImplTrait) -> bool {
+    given.bounds.iter().any(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|last| last.ident == "Future"),
+        _ => false,
+    })
+}
+
+/// Public types that could not grow without breaking a program.
+fn exhaustive(source: &str) -> Vec<String> {
+    let is_open =
+        |attributes: &[Attribute]| attributes.iter().any(|attribute| attribute.path().is_ident("non_exhaustive"));
+    let items = syn::parse_file(source).expect("it is Rust").items;
+    let closed = items.iter().filter_map(|item| match item {
+        Item::Enum(item) if is_public(&item.vis) && !is_open(&item.attrs) => Some(&item.ident),
+        Item::Struct(item)
+            if is_public(&item.vis) && fields(&item.fields).next().is_some() && !is_open(&item.attrs) =>
+        {
+            Some(&item.ident)
+        }
+        _ => None,
+    });
+    closed.map(ToString::to_string).collect()
+}
+
+#[test]
+fn each_future_says_what_becomes_of_it_when_it_is_dropped() {
+    let silent: Vec<_> = sources("src", ".rs").iter().flat_map(|source| silent_on_cancel_safety(source)).collect();
+    assert_eq!(silent, [""; 0]);
+    let source = "impl A { pub async fn a() {} pub fn b() -> impl Future + Send {} pub fn c() -> Lock {} pub fn d() {}
+        async fn e() {} pub fn f(self) -> Self {} pub fn g() -> impl Iterator {} }";
+    assert_eq!(silent_on_cancel_safety(source), ["a", "b", "c"]);
+    assert_eq!(
+        silent_on_cancel_safety(&source.replace("pub a", "/// # Cancel safety\n///\n/// It is.\npub a")),
+        ["b", "c"]
+    );
+}
+
+#[test]
+fn public_types_may_grow() {
+    let closed: Vec<_> = sources("src", ".rs").iter().flat_map(|source| exhaustive(source)).collect();
+    assert_eq!(closed, [""; 0]);
+    let source =
+        "pub enum A { B } #[non_exhaustive] pub enum C { D } pub struct E { pub f: G } pub struct H { i: J } enum K {}";
+    assert_eq!(exhaustive(source), ["A", "E"]);
 }
 
 #[test]
