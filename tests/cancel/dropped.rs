@@ -2,7 +2,7 @@
 
 use locker_harness::{PATIENCE, eventually};
 use std::future::{Future, IntoFuture};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use tokio::sync::Notify;
@@ -80,4 +80,9 @@ pub(crate) fn looked_once(future: impl Future) -> Weak<Sleeper> {
     let waker = Waker::from(sleeper.clone());
     assert!(pin!(future).poll(&mut Context::from_waker(&waker)).is_pending());
     Arc::downgrade(&sleeper)
+}
+
+/// Polls a future once, and says whether it waits then.
+pub(crate) fn waits(future: Pin<&mut impl Future>) -> bool {
+    future.poll(&mut Context::from_waker(Waker::noop())).is_pending()
 }

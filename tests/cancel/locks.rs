@@ -1,10 +1,11 @@
 //! Acquisitions that are given up.
 
-use crate::dropped::{Point, everywhere};
+use crate::dropped::{Point, everywhere, waits};
 use crate::{all_ends, connected, locked, nothing_is_left};
 use locker::{Client, ErrorKind, Guard, Lock, Result};
 use locker_harness::{Etcd, PATIENCE, eventually};
 use std::cell::Cell;
+use std::future::IntoFuture;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -74,6 +75,29 @@ async fn a_lock_that_is_busy_in_the_same_client() {
         tokio::join!(point.drop(client.lock("x")), turn).0
     };
     given_up(&etcd, in_line, is_held).await;
+}
+
+/// The guard before it leaves, and enters for it in the same request: it is dropped before, while that is under way, and
+/// when the lock has come.
+#[tokio::test]
+async fn a_lock_that_is_handed_over() {
+    let etcd = Etcd::start();
+    let (client, other) = (connected(&etcd).await, connected(&etcd).await);
+    // So many turns of the runtime it takes to send the request, and some more to hear of it.
+    for turns in 0..40 {
+        let holder = locked(&client, "x").await;
+        let mut waiting = Box::pin(client.lock("x").into_future());
+        assert!(waits(waiting.as_mut()));
+        let mut unlocking = std::pin::pin!(holder.unlock());
+        assert!(waits(unlocking.as_mut()));
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+        drop(waiting);
+        unlocking.await.unwrap();
+        nothing_is_left(&etcd, &client, &other).await;
+    }
+    all_ends(&etcd, [client, other]).await;
 }
 
 #[tokio::test]
