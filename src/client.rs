@@ -34,6 +34,10 @@ impl Client {
     /// Awaiting the result succeeds once one endpoint has answered. Fails with `Invalid` (an endpoint or option is
     /// wrong), `Unavailable` (no endpoint answered within [`timeout`](Connect::timeout); the message names the one that was
     /// asked last) or `Denied`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up: its connections are closed. Nothing was made in etcd.
     pub fn connect(endpoints: impl Into<String>) -> Connect {
         Connect {
             endpoints: endpoints.into(),
@@ -46,6 +50,25 @@ impl Client {
     }
 
     /// Acquires the lock `name`, first come first served: add options, then await it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> locker::Result<()> {
+    /// # let etcd = locker_harness::Etcd::start();
+    /// # let client = locker::Client::connect(etcd.endpoint()).await?;
+    /// use std::time::Duration;
+    ///
+    /// let guard = client.lock("db-migrate").value("node-3").timeout(Duration::from_secs(5)).await?;
+    /// assert_eq!(client.get("db-migrate").await?.token, guard.token());
+    /// guard.unlock().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future, at any point, gives up: the place in the queue is left behind the call, and a lock that has come
+    /// meanwhile is given back. Nobody holds it then.
     pub fn lock(&self, name: impl Into<String>) -> Lock {
         Lock::new(self.context.clone(), name.into())
     }
@@ -58,11 +81,31 @@ impl Client {
     /// with any lock.
     ///
     /// At most 60 names, none of them twice: else [`Invalid`](crate::ErrorKind::Invalid).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> locker::Result<()> {
+    /// # let etcd = locker_harness::Etcd::start();
+    /// # let client = locker::Client::connect(etcd.endpoint()).await?;
+    /// let transfer = client.lock_all(["account/4711", "account/815"]).await?;
+    /// assert_eq!(client.get("account/815").await?.token, transfer.token());
+    /// transfer.unlock().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// As of [`lock`](Client::lock), for all of them together.
     pub fn lock_all(&self, names: impl IntoIterator<Item = impl Into<String>>) -> Lock {
         Lock::all(self.context.clone(), names.into_iter().map(Into::into).collect())
     }
 
     /// Acquires the lock if nobody holds it; `None` if somebody does. Nothing has been in the queue then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up: a lock that has come meanwhile is given back behind the call.
     pub async fn try_lock(&self, name: impl Into<String>) -> Result<Option<Guard>> {
         match self.lock(name).timeout(Duration::ZERO).await {
             Ok(guard) => Ok(Some(guard)),
@@ -82,17 +125,56 @@ impl Client {
     ///
     /// Where nobody watches or waits any more, what was known is forgotten within half a minute. A guard that is held makes
     /// nothing known.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> locker::Result<()> {
+    /// # let etcd = locker_harness::Etcd::start();
+    /// # let client = locker::Client::connect(etcd.endpoint()).await?;
+    /// assert_eq!(client.cached("leader"), None); // nobody watches it here
+    /// let mut watcher = client.watch("leader").await?;
+    /// watcher.next().await;
+    /// assert_eq!(client.cached("leader").unwrap().token, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn cached(&self, name: impl AsRef<str>) -> Option<Arc<Info>> {
         self.context.views.cached(name.as_ref())
     }
 
     /// Reads who holds the lock `name`. A free lock is an [`Info`] with token 0.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect.
     pub async fn get(&self, name: impl AsRef<str>) -> Result<Info> {
         let queue = self.queue(name.as_ref())?;
         self.context.unless_closed(queue.holder()).await
     }
 
-    /// Watches who holds the lock `name`: first the present holder, then each change.
+    /// Watches who holds the lock `name`: first the present holder, then each change. The [`Watcher`] is a stream.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> locker::Result<()> {
+    /// # let etcd = locker_harness::Etcd::start();
+    /// # let client = locker::Client::connect(etcd.endpoint()).await?;
+    /// let mut watcher = client.watch("leader").await?;
+    /// let guard = client.lock("leader").value("10.0.0.7:80").await?;
+    /// while let Some(info) = watcher.next().await {
+    ///     let info = info?;
+    ///     if info.held() {
+    ///         assert_eq!((&*info.value, info.token), ("10.0.0.7:80", guard.token()));
+    ///         break;
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future gives up: what was begun of the watch ends by itself within half a minute.
     pub async fn watch(&self, name: impl Into<String>) -> Result<Watcher> {
         let name = name.into();
         let view = self.queue(&name)?.view();
@@ -104,6 +186,11 @@ impl Client {
     /// after it. Await what it returns to know that etcd has confirmed it, at most for the client's timeout. If that fails
     /// ([`Unavailable`](crate::ErrorKind::Unavailable)), the locks end with their lease. Later calls on this client or its
     /// clones fail with [`Cancelled`](crate::ErrorKind::Cancelled), but for `disconnect`, which has nothing left to do.
+    ///
+    /// # Cancel safety
+    ///
+    /// All is over in the call. Dropping the future, also before it was polled, only drops the news: the lease is revoked
+    /// behind.
     pub fn disconnect(&self) -> impl Future<Output = Result<()>> + Send + use<> {
         self.context.close()
     }

@@ -121,6 +121,10 @@ impl Guard {
 
     /// Waits until the lock is held, at most for `limit` (`None`: as long as it takes). A
     /// [`Timeout`](crate::ErrorKind::Timeout) by `limit` leaves the guard in the queue; any other error has ended it.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves the guard where it is, in the queue or held.
     pub async fn wait(&self, limit: impl Into<Option<Duration>>) -> Result<()> {
         let waited = match limit.into() {
             Some(limit) => timeout(limit, self.acquisition.settled()).await.is_ok(),
@@ -140,12 +144,37 @@ impl Guard {
     ///
     /// Callers share one sequence: each change goes to one of them. A reader that is slow is told the latest changes;
     /// ENDED always.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> locker::Result<()> {
+    /// # let etcd = locker_harness::Etcd::start();
+    /// # let client = locker::Client::connect(etcd.endpoint()).await?;
+    /// use locker::State;
+    ///
+    /// let guard = client.lock("x").start()?;
+    /// let change = guard.changed().await.unwrap();
+    /// assert_eq!((change.state, change.token), (State::Held, guard.token()));
+    /// guard.unlock().await?;
+    /// assert_eq!(guard.changed().await.unwrap().state, State::Ended);
+    /// assert!(guard.changed().await.is_none());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future loses no change: one that it has not given goes to the next call.
     pub async fn changed(&self) -> Option<Change> {
         self.acquisition.changed().await
     }
 
     /// Returns when the guard has ended, with the reason: `Lost`; `Cancelled` after `unlock` or `disconnect`; or the
     /// error that ended the wait.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future has no effect: it tells the same whenever it is asked.
     pub async fn lost(&self) -> Error {
         self.acquisition.ended().await
     }
@@ -155,7 +184,12 @@ impl Guard {
     ///
     /// Fails with `Lost` (it was lost before), `Cancelled` (it had been unlocked or its client disconnected before) or
     /// `Unavailable` (etcd has not confirmed: the hold is over here, and the release is tried until the lease has
-    /// ended). Nothing happens before the future is polled; from then on, dropping it does not undo it.
+    /// ended).
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing happens before the future is polled. From then on the hold is over, and dropping the future only drops the
+    /// news: the lock is released behind.
     pub async fn unlock(&self) -> Result<()> {
         if !self.acquisition.give_up() {
             return Err(self.acquisition.unlocked());

@@ -1,26 +1,4 @@
-//! Named locks shared by every machine of an etcd cluster.
-//!
-//! Five verbs ([`connect`](Client::connect), [`lock`](Client::lock), [`unlock`](Guard::unlock), [`get`](Client::get),
-//! [`watch`](Client::watch)) and five nouns ([`Client`], [`Guard`], [`Info`], [`Watcher`], [`Error`]) are all there is,
-//! under the same names in every language that locker speaks.
-//!
-//! ```no_run
-//! use std::time::Duration;
-//!
-//! # async fn demo() -> locker::Result<()> {
-//! let client = locker::Client::connect("http://127.0.0.1:2379").await?;
-//! let guard = client.lock("db-migrate").value("node-3").timeout(Duration::from_secs(5)).await?;
-//! tokio::select! {
-//!     () = migrate(guard.token()) => guard.unlock().await?,
-//!     reason = guard.lost() => eprintln!("lost: {reason}"),
-//! }
-//! client.disconnect().await
-//! # }
-//! # async fn migrate(_fence: i64) {}
-//! ```
-//!
-//! Every function must be called within a tokio runtime that keeps turning while locks are held: leases are kept alive
-//! on the runtime in which [`Client::connect`] was awaited.
+#![doc = include_str!("../docs/rust.md")]
 #![forbid(unsafe_code)]
 
 mod acquisition;
