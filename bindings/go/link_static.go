@@ -6,5 +6,5 @@ package locker
 // are installed. The archive comes before it and has all that is looked for, so that it is not needed.
 
 // #cgo pkg-config: --static locker
-// #cgo LDFLAGS: -Wl,--as-needed -l:liblocker.a
+// #cgo LDFLAGS: -Wl,--as-needed -Wl,-Bstatic -llocker -Wl,-Bdynamic
 import "C"

@@ -2,6 +2,8 @@
 
 package locker
 
+// The library is named as a file: in a directory that is named, go looks at every file below, and refuses some of cargo's.
+
 // #cgo CFLAGS: -I${SRCDIR}/../../include
-// #cgo LDFLAGS: -L${SRCDIR}/../../target/debug -Wl,-rpath,${SRCDIR}/../../target/debug -llocker
+// #cgo LDFLAGS: ${SRCDIR}/../../target/debug/liblocker.so -Wl,-rpath,${SRCDIR}/../../target/debug
 import "C"
