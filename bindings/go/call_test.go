@@ -90,12 +90,18 @@ func TestLocksComeWithoutWaitingInC(t *testing.T) {
 	if !eventually(func() bool { return get(t, c, "x").Waiters == 1 }) {
 		t.Fatal("not in the queue")
 	}
+	if !c.waiters.any("x") || c.waiters.any("y") || other.waiters.any("x") {
+		t.Error("it is not known who waits")
+	}
 	cancel()
 	if err := come(t, failed); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	unlock(t, g)
 	unlock(t, lock(t, c, "x"))
+	if len(c.waiters.names) != 0 {
+		t.Errorf("waiters are left: %v", c.waiters.names)
+	}
 }
 
 // There are more places in C while those who wait there get their locks, and few where they do not.

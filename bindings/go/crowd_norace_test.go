@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"testing"
+	"time"
 )
 
 // The race detector allows for 8128 goroutines.
@@ -36,6 +37,9 @@ func TestTenThousandWait(t *testing.T) {
 		}
 		if c.Handles != crowdSize || c.Goroutines < crowdSize || c.Waiters != crowdNames {
 			t.Error("not all of them waited")
+		}
+		if c.Entering > 20*time.Second || c.Leaving > 20*time.Second { // a second, on a machine that has nothing else to do
+			t.Error("it took too long")
 		}
 		if c.HandlesLeft != 0 || c.GoroutinesLeft > 0 || c.KeysLeft != 0 {
 			t.Error("they left something behind")

@@ -12,9 +12,9 @@ import (
 var levels = map[C.int32_t]slog.Level{1: slog.LevelError, 2: slog.LevelWarn, 3: slog.LevelInfo, 4: slog.LevelDebug}
 
 // SetLogger has logger tell what happens inside of the package, in place of the logger that was set before: at
-// [slog.LevelWarn] what an operator should know, such as locks that are at risk or all lost; at [slog.LevelDebug] how
-// requests to etcd fail and leases come and go; [slog.LevelError] would be a bug. nil tells nothing, which is the default.
-// It is one for the process.
+// [slog.LevelWarn] what an operator should know, such as locks that are at risk or all lost, or an etcd with known faults;
+// at [slog.LevelDebug] how requests to etcd fail and leases come and go; [slog.LevelError] would be a bug. nil tells
+// nothing, which is the default. It is one for the process.
 //
 // What logger is not enabled for when SetLogger is called is not made, and not told later either: call it again once the
 // level has been lowered. The handler runs in one goroutine of its own, one line at a time, and may take its time and use
