@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"runtime"
 	"strings"
 	"time"
 	"unsafe"
@@ -69,7 +68,7 @@ func (c *Client) wait(ctx context.Context, what call, f waiting, undo func()) er
 	if ctx.Err() != nil {
 		return interrupted(ctx, what)
 	}
-	if c.calls == nil {
+	if c == nil || c.calls == nil {
 		return f(0) // never connected: C says so
 	}
 	inPlace := func(limit C.int64_t) error {
@@ -102,8 +101,8 @@ func (c *Client) end(ctx context.Context, what call, f waiting) error {
 }
 
 // gate bounds how many goroutines enter or leave a queue at once. What they do in C takes microseconds, but on a busy
-// machine Go starts a thread for every one of them that takes longer, and a thousand may come together.
-var gate = make(chan struct{}, runtime.GOMAXPROCS(0))
+// machine Go starts a thread for every one of them that takes longer, and thousands may come together.
+var gate = make(chan struct{}, 2)
 
 // try makes a call to C and returns its error.
 func try(f func(e *C.locker_error) C.locker_code) error {

@@ -70,12 +70,12 @@ func TestWaitingCostsNoThread(t *testing.T) {
 
 // Those for whom there is no room to wait in C hear of their locks all the same, and of their contexts at once.
 func TestLocksComeWithoutWaitingInC(t *testing.T) {
-	for range cap(inC) {
-		inC <- struct{}{}
-	}
+	inC.mu.Lock()
+	inC.taken += mostInC
+	inC.mu.Unlock()
 	defer func() {
-		for range cap(inC) {
-			<-inC
+		for range mostInC {
+			inC.leave(true)
 		}
 	}()
 	prefix := ownPrefix()
@@ -90,12 +90,55 @@ func TestLocksComeWithoutWaitingInC(t *testing.T) {
 	if !eventually(func() bool { return get(t, c, "x").Waiters == 1 }) {
 		t.Fatal("not in the queue")
 	}
+	if !c.waiters.any("x") || c.waiters.any("y") || other.waiters.any("x") {
+		t.Error("it is not known who waits")
+	}
 	cancel()
 	if err := come(t, failed); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 	unlock(t, g)
 	unlock(t, lock(t, c, "x"))
+	if len(c.waiters.names) != 0 {
+		t.Errorf("waiters are left: %v", c.waiters.names)
+	}
+}
+
+// There are more places in C while those who wait there get their locks, and few where they do not.
+func TestPlacesInCFollowTheirUse(t *testing.T) {
+	p := places{limit: fewestInC}
+	crowd := func(useful bool) (entered int) {
+		for range 2 * mostInC {
+			if p.enter() {
+				entered++
+			}
+		}
+		for range entered {
+			p.leave(useful)
+		}
+		return entered
+	}
+	for i := range 3 * mostInC {
+		if entered := crowd(true); entered < min(fewestInC+i, mostInC) || entered > mostInC {
+			t.Fatalf("%d entered in round %d", entered, i)
+		}
+		if p.enter() {
+			p.leave(true) // who is alone needs no more
+		}
+	}
+	for range mostInC {
+		crowd(false)
+	}
+	if entered := crowd(false); entered != fewestInC || p.taken != 0 {
+		t.Errorf("%d enter", entered)
+	}
+	for range 100 {
+		p.enter()
+		p.leave(true)
+	}
+	if p.limit != fewestInC {
+		t.Errorf("%d places", p.limit)
+	}
 }
 
 func TestManyUnlocksShareThreads(t *testing.T) {

@@ -10,11 +10,22 @@ import (
 
 const defaultTimeout = 5 * time.Second
 
-// Client is a connection to an etcd cluster. Any goroutine may use it at any time.
+// Client is a connection to an etcd cluster, made by [Connect]. Any goroutine may use it at any time. It must not be
+// copied. One that Connect did not make, nil or zero, fails with [ErrBadHandle].
 type Client struct {
 	handle  C.locker_client
 	timeout time.Duration
 	calls   chan struct{} // one for each call that may wait for etcd now
+	guards  guards
+	waiters waiters
+}
+
+// id is what C knows the client by; of a nil one: nothing.
+func (c *Client) id() C.locker_client {
+	if c == nil {
+		return C.locker_client{}
+	}
+	return c.handle
 }
 
 // Connect connects to the cluster at endpoints, a comma-separated list of URLs such as "http://127.0.0.1:2379". It
@@ -31,7 +42,9 @@ func Connect(ctx context.Context, endpoints string, options ...Option) (*Client,
 	}
 	o := connectOptions{}
 	for _, option := range options {
-		option(&o)
+		if option != nil {
+			option(&o)
+		}
 	}
 	if o.timeout == 0 {
 		o.timeout = defaultTimeout
@@ -65,23 +78,32 @@ func (o *connectOptions) toC(a *arguments) C.locker_connect_options {
 
 // Disconnect ends all guards and watchers of the client and waits until etcd has confirmed it, at most until ctx ends
 // or for the client's timeout. Whatever it returns, the client is disconnected; after an error its locks end with
-// their lease at the latest.
+// their lease at the latest. Calls that wait elsewhere end with [ErrCancelled]; later ones, and a second Disconnect, fail
+// with [ErrBadHandle].
 func (c *Client) Disconnect(ctx context.Context) error {
+	var left map[*Guard]struct{}
+	if c != nil {
+		left = c.guards.take()
+	}
 	err := run(ctx, call{verb: "disconnect"}, 0, c.disconnect, func() {})
 	if err != nil {
 		c.abandon()
+	}
+	for g := range left {
+		g.ended(disconnected(g.name))
 	}
 	return err
 }
 
 func (c *Client) disconnect(limit C.int64_t) error {
-	return try(func(e *C.locker_error) C.locker_code { return C.locker_disconnect(c.handle, limit, e) })
+	return try(func(e *C.locker_error) C.locker_code { return C.locker_disconnect(c.id(), limit, e) })
 }
 
 // abandon disconnects without waiting, and without effect on a client that is disconnected.
 func (c *Client) abandon() { _ = c.disconnect(C.LOCKER_NO_WAIT) }
 
-// Get reads who holds the lock name. That nobody does is no error: the Info then has the Token 0.
+// Get reads who holds the lock name. That nobody does is no error: the Info then has the Token 0. It fails with
+// [ErrUnavailable], [ErrDenied], [ErrInvalid], [ErrBadHandle] or, when ctx ends first, its error.
 func (c *Client) Get(ctx context.Context, name string) (Info, error) {
 	var info Info
 	var out C.locker_info
@@ -89,7 +111,7 @@ func (c *Client) Get(ctx context.Context, name string) (Info, error) {
 		var a arguments
 		cName := a.text("name", name)
 		return a.call(func(e *C.locker_error) C.locker_code {
-			return C.locker_get(c.handle, cName, limit, &out, e)
+			return C.locker_get(c.id(), cName, limit, &out, e)
 		})
 	}, func() {})
 	if err == nil {
@@ -109,7 +131,7 @@ func (c *Client) GetCached(ctx context.Context, name string) (Info, error) {
 	var out C.locker_info
 	cName := a.text("name", name)
 	err := a.call(func(e *C.locker_error) C.locker_code {
-		return C.locker_get_cached(c.handle, cName, C.LOCKER_NO_WAIT, &out, e)
+		return C.locker_get_cached(c.id(), cName, C.LOCKER_NO_WAIT, &out, e)
 	})
 	if err != nil {
 		return c.Get(ctx, name) // whatever is wrong, it says so

@@ -30,8 +30,15 @@
 // if the process is paused at the wrong moment needs the [Guard.Token], which rises with each holder: have what the
 // lock protects refuse a lower one than it has seen.
 //
+// # Threads and processes
+//
+// Everything here may be used by any goroutine at any time, whatever thread it is on. There are no finalizers: what is not
+// ended by [Guard.Unlock], [Watcher.Unwatch] or [Client.Disconnect] lives as long as the process, and a lock that it holds
+// is held. In an init function nothing can be waited for: C calls Go only once main has begun.
+//
 // # Building
 //
 // The package binds liblocker with cgo. It is found by pkg-config under the name locker; with the build tag
-// locker_tree, in the source tree that the package is part of (target/debug).
+// locker_tree, in the source tree that the package is part of (target/debug). With the tag locker_static, alone or beside
+// it, the archive liblocker.a becomes part of the program, in place of the shared library.
 package locker

@@ -28,7 +28,7 @@ const (
 	ErrDenied Code = C.LOCKER_DENIED
 	// ErrInvalid: an argument is wrong; the message says which.
 	ErrInvalid Code = C.LOCKER_INVALID
-	// ErrBadHandle: the client, guard or watcher was ended before.
+	// ErrBadHandle: the client, guard or watcher was ended before, or was not made by this package.
 	ErrBadHandle Code = C.LOCKER_BAD_HANDLE
 	// ErrInternal: a bug in locker.
 	ErrInternal Code = C.LOCKER_INTERNAL
@@ -48,6 +48,19 @@ const (
 	// LossWentBack: etcd was wiped or restored from a backup. The client refuses all calls; connect another.
 	LossWentBack Loss = C.LOCKER_LOSS_WENT_BACK
 )
+
+func (l Loss) String() string {
+	switch l {
+	case LossLeaseGone:
+		return "lease gone"
+	case LossKeyDeleted:
+		return "key deleted"
+	case LossWentBack:
+		return "history went back"
+	default: // as what is newer than this package is to be read
+		return "expired"
+	}
+}
 
 func (c Code) Error() string { return "locker: " + C.GoString(C.locker_code_name(C.int32_t(c))) }
 

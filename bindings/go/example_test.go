@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"example.org/locker"
@@ -22,45 +24,78 @@ func connect(ctx context.Context) *locker.Client {
 	return client
 }
 
-func Example() {
-	ctx := context.Background()
-	client := connect(ctx)
-	defer client.Disconnect(ctx)
+// The program of the README.
+func migrateOnce(ctx context.Context, endpoints string) error {
+	client, err := locker.Connect(ctx, endpoints) // such as "http://127.0.0.1:2379"
+	if err != nil {
+		return err
+	}
+	defer client.Disconnect(context.Background())
 
 	guard, err := client.Lock(ctx, "db-migrate", locker.Value("node-3"), locker.Reason("migrating the schema"))
 	if err != nil {
-		log.Fatal(err)
+		return err // of a wait that ended: it is held by whom
 	}
-	defer guard.Unlock(ctx)
+	defer guard.Unlock(context.Background())
 
-	info, err := client.Get(ctx, "db-migrate")
-	if err != nil {
-		log.Fatal(err)
-	}
-	fmt.Printf("held by %s: %s\n", info.Value, info.Reason)
-	// Output: held by node-3: migrating the schema
+	return migrate(guard.Context(), guard.Token()) // that context ends as soon as the lock is lost
 }
 
-// Work that must not go on without the lock is done under the guard's context.
-func ExampleGuard_Context() {
-	ctx := context.Background()
-	client := connect(ctx)
-	defer client.Disconnect(ctx)
+// migrate is work that takes a moment.
+func migrate(ctx context.Context, fence int64) error {
+	select {
+	case <-time.After(time.Millisecond):
+		fmt.Println("migrated:", fence > 0)
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx) // locker.ErrLost
+	}
+}
 
-	guard, err := client.Lock(ctx, "report")
+func Example() {
+	if err := migrateOnce(context.Background(), os.Getenv("LOCKER_ENDPOINTS")); err != nil {
+		log.Fatal(err)
+	}
+	// Output: migrated: true
+}
+
+func ExampleConnect() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	client, err := locker.Connect(ctx, os.Getenv("LOCKER_ENDPOINTS"),
+		locker.Prefix("/locker/shop/"), // our locks, apart from others'
+		locker.TTL(15*time.Second),     // for so long a machine that died keeps its locks
+		locker.Timeout(2*time.Second))  // for so long etcd may take to answer
+	if errors.Is(err, locker.ErrUnavailable) {
+		log.Fatal("etcd is down: ", err)
+	}
 	if err != nil {
 		log.Fatal(err)
 	}
-	work := func(ctx context.Context, fence int64) error {
-		select {
-		case <-time.After(time.Millisecond): // the work
-			return nil
-		case <-ctx.Done():
-			return context.Cause(ctx) // locker.ErrLost
-		}
+	fmt.Println(client.Disconnect(ctx))
+	// Output: <nil>
+}
+
+// A wait for a lock ends with its context, and says who was in the way.
+func ExampleClient_Lock() {
+	client := connect(context.Background())
+	defer client.Disconnect(context.Background())
+	other, err := client.Lock(context.Background(), "report", locker.Value("node-7"))
+	if err != nil {
+		log.Fatal(err)
 	}
-	fmt.Println(work(guard.Context(), guard.Token()), guard.Unlock(ctx))
-	// Output: <nil> <nil>
+	defer other.Unlock(context.Background())
+
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	_, err = client.Lock(ctx, "report")
+	if busy := (*locker.Error)(nil); errors.As(err, &busy) && busy.Holder != nil {
+		fmt.Println("held by", busy.Holder.Value)
+	}
+	fmt.Println(errors.Is(err, locker.ErrTimeout), errors.Is(err, context.DeadlineExceeded))
+	// Output:
+	// held by node-7
+	// true true
 }
 
 // A lock that is busy says who holds it.
@@ -83,19 +118,158 @@ func ExampleClient_TryLock() {
 	// Output: busy: node-3
 }
 
+func ExampleClient_Get() {
+	ctx := context.Background()
+	client := connect(ctx)
+	defer client.Disconnect(ctx)
+	guard, err := client.Lock(ctx, "api", locker.Value("10.0.0.7:443"))
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	info, err := client.Get(ctx, "api")
+	fmt.Println(info.Value, info.Held(), err)
+	fmt.Println(guard.Unlock(ctx))
+	info, err = client.Get(ctx, "api")
+	fmt.Println(info.Held(), err) // that nobody holds it is no error
+	// Output:
+	// 10.0.0.7:443 true <nil>
+	// <nil>
+	// false <nil>
+}
+
+// Code that knows only sync.Locker takes a lock that all machines share.
+func ExampleClient_Mutex() {
+	ctx := context.Background()
+	client := connect(ctx)
+	defer client.Disconnect(ctx)
+
+	mutex := client.Mutex("counter")
+	counter := 0
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			mutex.Lock()
+			defer mutex.Unlock()
+			counter++
+		})
+	}
+	all.Wait()
+	fmt.Println(counter)
+	// Output: 4
+}
+
+// Work that must not go on without the lock is done under the guard's context.
+func ExampleGuard_Context() {
+	ctx := context.Background()
+	client := connect(ctx)
+	defer client.Disconnect(ctx)
+
+	guard, err := client.Lock(ctx, "schema")
+	if err != nil {
+		log.Fatal(err)
+	}
+	work := func(ctx context.Context) error {
+		select {
+		case <-time.After(time.Millisecond): // the work
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx) // locker.ErrLost
+		}
+	}
+	fmt.Println(work(guard.Context()), guard.Unlock(ctx))
+	// Output: <nil> <nil>
+}
+
+// A leader leads until it is told that it does no longer.
+func ExampleGuard_Lost() {
+	ctx := context.Background()
+	client := connect(ctx)
+	defer client.Disconnect(ctx)
+	guard, err := client.Lock(ctx, "leader", locker.Value("node-3"))
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for turn := 1; ; turn++ {
+		select {
+		case <-tick.C:
+			if turn == 3 {
+				fmt.Println("led for", turn, "turns:", guard.Unlock(ctx))
+				return
+			}
+		case <-guard.Lost():
+			log.Fatal(guard.Err())
+		}
+	}
+	// Output: led for 3 turns: <nil>
+}
+
+// A store that refuses a token lower than one that it has seen is safe from a holder that was asleep while its lease ended.
+func ExampleGuard_Token() {
+	ctx := context.Background()
+	client := connect(ctx)
+	defer client.Disconnect(ctx)
+
+	var highest int64 // of the store: a column beside the data
+	store := func(token int64) bool {
+		if token < highest {
+			return false
+		}
+		highest = token
+		return true
+	}
+	var tokens []int64
+	for range 2 {
+		guard, err := client.Lock(ctx, "store")
+		if err != nil {
+			log.Fatal(err)
+		}
+		tokens = append(tokens, guard.Token())
+		if err := guard.Unlock(ctx); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Println(store(tokens[1]), store(tokens[0]))
+	// Output: true false
+}
+
+func ExampleWatcher_Next() {
+	ctx := context.Background()
+	client := connect(ctx)
+	defer client.Disconnect(ctx)
+	watcher, err := client.Watch(ctx, "printer")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer watcher.Unwatch()
+
+	info, err := watcher.Next(ctx) // first, how it is now
+	fmt.Println(info.Name, info.Held(), err)
+	soon, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+	defer cancel()
+	_, err = watcher.Next(soon) // then each change
+	fmt.Println(errors.Is(err, context.DeadlineExceeded))
+	// Output:
+	// printer false <nil>
+	// true
+}
+
 func ExampleWatcher_All() {
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	client := connect(ctx)
 	defer client.Disconnect(context.Background())
 
-	watcher, err := client.Watch(ctx, "leader")
+	watcher, err := client.Watch(ctx, "primary")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer watcher.Unwatch()
 
-	guard, err := client.Lock(ctx, "leader", locker.Value("node-3"))
+	guard, err := client.Lock(ctx, "primary", locker.Value("node-3"))
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -106,9 +280,19 @@ func ExampleWatcher_All() {
 			log.Fatal(err)
 		}
 		if info.Held() {
-			fmt.Println("leader:", info.Value)
+			fmt.Println("primary:", info.Value)
 			break
 		}
 	}
-	// Output: leader: node-3
+	// Output: primary: node-3
+}
+
+// What happens inside goes to the program's own log.
+func ExampleSetLogger() {
+	locker.SetLogger(slog.Default().With("library", "locker"))
+	defer locker.SetLogger(nil)
+
+	client := connect(context.Background())
+	fmt.Println(client.Disconnect(context.Background()))
+	// Output: <nil>
 }

@@ -51,7 +51,9 @@ func toState(s C.locker_state) State {
 // How long after a deadline to wait for what is about to happen then: C says why nothing is held, the context ends.
 const verdict = 200 * time.Millisecond
 
-// Guard is one acquisition of one lock. Any goroutine may use it at any time: one may lock and another unlock.
+// Guard is one acquisition of one lock, made by [Client.Lock] or [Client.TryLock]. Any goroutine may use it at any time:
+// one may lock and another unlock. It must not be copied. One that they did not make, nil or zero, holds nothing and fails
+// with [ErrBadHandle].
 type Guard struct {
 	client *Client
 	name   string
@@ -60,7 +62,25 @@ type Guard struct {
 
 	mu   sync.Mutex
 	told *changes // nil until somebody asks
-	why  error    // what Unlock says of its end
+	why  error    // what Unlock or Disconnect say of its end
+}
+
+// nobodys is the end of a guard that nobody has locked.
+var nobodys = func() context.Context {
+	ctx, end := context.WithCancelCause(context.Background())
+	end(&Error{Code: ErrBadHandle, Message: "this guard was not made by Lock or TryLock"})
+	return ctx
+}()
+
+// locked is false of a guard that Lock did not make.
+func (g *Guard) locked() bool { return g != nil && g.client != nil }
+
+// id is what C knows the guard by; of a nil one: nothing.
+func (g *Guard) id() C.locker_guard {
+	if g == nil {
+		return C.locker_guard{}
+	}
+	return g.handle
 }
 
 // changes begins to be told of changes, if it has not begun: C tells those that were before, too.
@@ -91,18 +111,16 @@ func (g *Guard) tell(c *changes) error {
 	return try(func(e *C.locker_error) C.locker_code { return onChange(g.handle, c, e) })
 }
 
-// ended is what Unlock has found out.
-func (g *Guard) ended(err error) {
+// ended tells why the guard has ended. What was said first stands.
+func (g *Guard) ended(why error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if errors.Is(err, ErrBadHandle) || g.why != nil {
+	if g.why != nil {
 		return
 	}
-	if g.why = err; !errors.Is(err, ErrLost) {
-		g.why = unlocked(g.name)
-	}
+	g.why = why
 	if g.told != nil {
-		g.told.end(g.why)
+		g.told.end(why)
 	}
 }
 
@@ -113,6 +131,7 @@ func (g *Guard) await(ctx context.Context, limit C.int64_t) (*Guard, error) {
 		err = g.later(ctx, limit)
 	}
 	if err == nil {
+		g.client.guards.add(g)
 		return g, nil
 	}
 	why := (*Error)(nil)
@@ -128,6 +147,8 @@ func (g *Guard) await(ctx context.Context, limit C.int64_t) (*Guard, error) {
 
 // later waits without a thread, until the lock is held, the guard has ended or ctx has.
 func (g *Guard) later(ctx context.Context, limit C.int64_t) error {
+	g.client.waiters.enter(g.name)
+	defer g.client.waiters.leave(g.name)
 	told := g.changes()
 	select {
 	case <-told.acquired:
@@ -167,15 +188,20 @@ func (g *Guard) giveUp(why *Error) {
 }
 
 // Name is the lock's.
-func (g *Guard) Name() string { return g.name }
+func (g *Guard) Name() string {
+	if g == nil {
+		return ""
+	}
+	return g.name
+}
 
 // Token is the fencing token while the lock is held, else 0. Each holder of a name gets a greater one: have what the
 // lock protects refuse a token lower than one it has seen.
-func (g *Guard) Token() int64 { return int64(C.locker_guard_token(g.handle)) }
+func (g *Guard) Token() int64 { return int64(C.locker_guard_token(g.id())) }
 
 // State is where the guard stands. It reads the clock in the call: a guard whose time ran out has ended, whatever was
 // heard from etcd.
-func (g *Guard) State() State { return toState(C.locker_guard_state(g.handle)) }
+func (g *Guard) State() State { return toState(C.locker_guard_state(g.id())) }
 
 // Held reports whether the lock is held now, as far as this process can know.
 func (g *Guard) Held() bool {
@@ -185,14 +211,14 @@ func (g *Guard) Held() bool {
 
 // Remaining is for how long the lock stays held if etcd stops answering now; 0 when it is not held.
 func (g *Guard) Remaining() time.Duration {
-	return time.Duration(C.locker_guard_remaining_ms(g.handle)) * time.Millisecond
+	return time.Duration(C.locker_guard_remaining_ms(g.id())) * time.Millisecond
 }
 
 // Info is what [Client.Get] would say of this guard, from memory; after Unlock only the name.
 func (g *Guard) Info() Info {
 	var out C.locker_info
-	if C.locker_guard_info(g.handle, &out, nil) != C.LOCKER_OK {
-		return Info{Name: g.name, LeaseLeft: -1}
+	if C.locker_guard_info(g.id(), &out, nil) != C.LOCKER_OK {
+		return Info{Name: g.Name(), LeaseLeft: -1}
 	}
 	return toInfo(&out)
 }
@@ -206,7 +232,7 @@ func (g *Guard) Err() error {
 	if g.Held() {
 		return nil
 	}
-	err := g.wait(C.LOCKER_NO_WAIT)
+	err := g.now()
 	if !errors.Is(err, ErrBadHandle) {
 		return err
 	}
@@ -219,17 +245,32 @@ func (g *Guard) Err() error {
 
 // Context is cancelled when the lock is no longer held, with [Guard.Err] as its cause: the context to do the work
 // under. It carries the values of the context given to Lock, but not its end.
-func (g *Guard) Context() context.Context { return g.changes().ctx }
+func (g *Guard) Context() context.Context {
+	if !g.locked() {
+		return nobodys
+	}
+	return g.changes().ctx
+}
 
 // Unlock gives the lock up and waits until etcd has confirmed it, at most until ctx ends or for the client's timeout.
 // Whatever it returns, this guard no longer holds the lock, also when ctx had ended before.
 //
-// It fails with [ErrLost] if the lock was lost before, with [ErrBadHandle] if it was unlocked before, and with
-// [ErrUnavailable] or ctx's error if etcd has not confirmed in time; the release then goes on behind.
+// It fails with [ErrLost] if the lock was lost before, with [ErrBadHandle] if it was unlocked or its client disconnected
+// before, and with [ErrUnavailable] or ctx's error if etcd has not confirmed in time; the release then goes on behind.
 func (g *Guard) Unlock(ctx context.Context) error {
+	if !g.locked() {
+		return context.Cause(nobodys)
+	}
+	defer g.client.guards.remove(g)
 	return g.client.end(ctx, call{"unlock", g.name}, func(limit C.int64_t) error {
 		err := try(func(e *C.locker_error) C.locker_code { return C.locker_unlock(g.handle, limit, e) })
-		g.ended(err)
+		switch {
+		case errors.Is(err, ErrBadHandle): // whoever has ended it knows why
+		case errors.Is(err, ErrLost):
+			g.ended(err)
+		default:
+			g.ended(unlocked(g.name))
+		}
 		return err
 	})
 }

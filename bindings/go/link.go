@@ -1,4 +1,4 @@
-//go:build !locker_tree
+//go:build !locker_tree && !locker_static
 
 package locker
 

@@ -2,11 +2,17 @@ package locker
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
+	"strconv"
+	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -22,6 +28,14 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "LOCKER_ENDPOINTS is not set: run this under `locker dev --`")
 		os.Exit(1)
 	}
+	if os.Getenv(crowdVariable) != "" {
+		c, err := runCrowd()
+		if err = errors.Join(err, json.NewEncoder(os.Stdout).Encode(c)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if way := os.Getenv(exitVariable); way != "" {
 		if err := endHolding(way); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -29,6 +43,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGUSR2) // has os/signal start its goroutine, which never ends
 	before := runtime.NumGoroutine()
 	code := m.Run()
 	if code == 0 && !eventually(func() bool { return LiveHandles() == 0 && runtime.NumGoroutine() <= before }) {
@@ -111,12 +126,37 @@ func come[T any](t *testing.T, event <-chan T) T {
 	}
 }
 
+// processThreads is what the kernel says: every thread of the process, whoever made it.
+func processThreads() int {
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return -1
+	}
+	_, rest, _ := strings.Cut(string(status), "\nThreads:")
+	line, _, _ := strings.Cut(rest, "\n")
+	n, err := strconv.Atoi(strings.TrimSpace(line))
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// countKeys is how many keys start with prefix, as etcd itself says.
+func countKeys(prefix string) (int, error) {
+	out, err := etcdctl("get", "--prefix", "--keys-only", prefix)
+	return strings.Count(string(out), prefix), err
+}
+
+func etcdctl(arguments ...string) ([]byte, error) {
+	cmd := exec.Command("etcdctl", arguments...)
+	cmd.Env = append(os.Environ(), "ETCDCTL_API=3", "ETCDCTL_ENDPOINTS="+endpoints)
+	return cmd.CombinedOutput()
+}
+
 // removeKeys takes the lock from whoever holds it, behind locker's back.
 func removeKeys(t *testing.T, prefix string) {
 	t.Helper()
-	cmd := exec.Command("etcdctl", "del", "--prefix", prefix)
-	cmd.Env = append(os.Environ(), "ETCDCTL_API=3", "ETCDCTL_ENDPOINTS="+endpoints)
-	if out, err := cmd.CombinedOutput(); err != nil {
+	if out, err := etcdctl("del", "--prefix", prefix); err != nil {
 		t.Fatalf("etcdctl: %v\n%s", err, out)
 	}
 }

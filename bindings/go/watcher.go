@@ -14,7 +14,8 @@ import (
 const maxPending = 256
 
 // Watcher tells who holds one lock: first the present holder, then each change. It resumes by itself after a break.
-// When it is read slowly the oldest states are merged; the last one never is lost. Any goroutine may use it.
+// When it is read slowly the oldest states are merged; the last one never is lost. It is made by [Client.Watch]; any
+// goroutine may use it. It must not be copied. One that Watch did not make, nil or zero, fails with [ErrBadHandle].
 type Watcher struct {
 	client *Client
 	name   string
@@ -26,7 +27,13 @@ type Watcher struct {
 	err     error // what ended it; told after what is pending
 }
 
-// Watch subscribes to the lock name. ctx is for subscribing only; end the watcher with [Watcher.Unwatch].
+var errNoWatcher = &Error{Code: ErrBadHandle, Message: "this watcher was not made by Watch"}
+
+// watches is false of a watcher that Watch did not make.
+func (w *Watcher) watches() bool { return w != nil && w.ready != nil }
+
+// Watch subscribes to the lock name. ctx is for subscribing only; end the watcher with [Watcher.Unwatch]. It fails as
+// [Client.Get] does.
 func (c *Client) Watch(ctx context.Context, name string) (*Watcher, error) {
 	w := &Watcher{client: c, name: name, ready: make(chan struct{}, 1)}
 	err := c.wait(ctx, call{"watch", name}, func(C.int64_t) error {
@@ -42,6 +49,9 @@ func (c *Client) Watch(ctx context.Context, name string) (*Watcher, error) {
 
 // Next waits for the next state until ctx ends. An error other than ctx's has ended the watcher.
 func (w *Watcher) Next(ctx context.Context) (Info, error) {
+	if !w.watches() {
+		return Info{}, errNoWatcher
+	}
 	for {
 		if info, err, ok := w.take(); ok {
 			return info, err
@@ -76,6 +86,9 @@ func (w *Watcher) All(ctx context.Context) iter.Seq2[Info, error] {
 // Unwatch ends the watcher. It does not wait for etcd. Next then fails with [ErrCancelled], also when there were states
 // that it had not given yet, and Unwatch with [ErrBadHandle].
 func (w *Watcher) Unwatch() error {
+	if !w.watches() {
+		return errNoWatcher
+	}
 	w.mu.Lock()
 	w.pending = nil
 	w.end(&Error{Code: ErrCancelled, Message: fmt.Sprintf("watch %q: unwatched", w.name)})
