@@ -5,6 +5,7 @@ use crate::{all_ends, connected, locked, nothing_is_left};
 use futures_util::StreamExt;
 use locker::{Info, Result, Watcher};
 use locker_harness::{Etcd, PATIENCE};
+use std::sync::Arc;
 use tokio::time::timeout;
 
 #[tokio::test]
@@ -42,7 +43,7 @@ async fn watch() {
 }
 
 /// Drops a look at the next state everywhere: each state is told, and once.
-async fn next_state(mut next: impl AsyncFnMut(Point, &mut Watcher) -> Option<Option<Result<Info>>>) {
+async fn next_state(mut next: impl AsyncFnMut(Point, &mut Watcher) -> Option<Option<Result<Arc<Info>>>>) {
     let etcd = Etcd::start();
     let (client, other) = (connected(&etcd).await, connected(&etcd).await);
     let told = everywhere(async |point| {
