@@ -33,7 +33,7 @@ func (s State) String() string {
 	case StateEnded:
 		return "ended"
 	default:
-		return "at risk"
+		return "at_risk"
 	}
 }
 

@@ -64,7 +64,7 @@ func TestTextsOfWhatIsUnknown(t *testing.T) {
 		ModeFree.String():   "free",
 		Loss(99).String():   "expired",
 		Mode(99).String():   "exclusive",
-		State(99).String():  "at risk",
+		State(99).String():  "at_risk",
 		StateEnded.String(): "ended",
 	} {
 		if got != want {
