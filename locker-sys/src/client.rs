@@ -2,17 +2,18 @@
 
 use crate::boundary::{Callback, Given, Input, boundary, output, text};
 use crate::context;
-use crate::dispatch::{Dispatcher, Line};
+use crate::dispatch::Dispatcher;
+use crate::due::Due;
 use crate::fail::Fail;
 use crate::handle::Table;
 use crate::limit::Limit;
+use crate::line::{Ending, Line};
 use crate::runtime::Runtime;
-use crate::thread::Latch;
 use crate::types::*;
 use locker_core::{Connect, Info};
 use once_cell::sync::OnceCell;
 use std::collections::BTreeMap;
-use std::ffi::c_char;
+use std::ffi::{c_char, c_int};
 use std::mem::MaybeUninit;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
@@ -34,8 +35,54 @@ pub unsafe extern "C" fn locker_connect(
     boundary(error, || {
         let (endpoints, options, out) = (endpoints?, options?, output(out)?);
         let connect = with_options(locker_core::Client::connect(endpoints), &options)?;
+        let host = host_dispatches(&options.fields)?;
         context::may_wait()?;
-        out.write(locker_client { id: Client::connect(connect)? });
+        out.write(locker_client { id: Client::connect(connect, host)? });
+        Ok(())
+    })
+}
+
+/// The descriptor of a client that was connected with options.dispatch = 1: readable, level-triggered, while
+/// locker_dispatch has something to do. It is the library's: poll it, with whatever does that, but never read
+/// nor close it. locker_disconnect and locker_shutdown close it, so take it out of the event loop before
+/// those. It is closed on exec; a child of fork that inherits it does not poll it. LOCKER_INVALID if the
+/// client was connected without dispatch.
+#[unsafe(no_mangle)]
+pub extern "C" fn locker_client_fd(
+    client: locker_client,
+    out: Option<&mut MaybeUninit<c_int>>,
+    error: Option<&mut MaybeUninit<locker_error>>,
+) -> locker_code {
+    boundary(error, || {
+        let out = output(out)?;
+        out.write(CLIENTS.get(client.id)?.due()?.fd()?);
+        Ok(())
+    })
+}
+
+/// Runs callbacks of a client that was connected with options.dispatch = 1, on the calling thread, and waits
+/// for none to come: those that are due at the moment of the call, in order, at most `max` of them unless
+/// that is 0. `ran`, if it is not NULL, gets how many that were, which may be 0 when the descriptor was
+/// readable. What is left, or came meanwhile, makes the descriptor readable again, also for a loop that
+/// looks for edges (EPOLLET): one call for each time that it is reported will do, whatever `max`.
+/// Threads that dispatch one client at once take turns. LOCKER_BAD_CONTEXT in a callback, LOCKER_INVALID if
+/// the client was connected without dispatch.
+#[unsafe(no_mangle)]
+pub extern "C" fn locker_dispatch(
+    client: locker_client,
+    max: usize,
+    ran: Option<&mut MaybeUninit<usize>>,
+    error: Option<&mut MaybeUninit<locker_error>>,
+) -> locker_code {
+    boundary(error, || {
+        if context::in_callback() {
+            return Err(Fail::bad_context("locker_dispatch was called in a callback"));
+        }
+        let client = CLIENTS.get(client.id)?;
+        let count = client.due()?.run(max);
+        if let Some(ran) = ran {
+            ran.write(count);
+        }
         Ok(())
     })
 }
@@ -133,6 +180,18 @@ fn with_options(mut connect: Connect, options: &Given<locker_connect_options>) -
     Ok(connect)
 }
 
+/// Whether callbacks are run by `locker_dispatch`.
+fn host_dispatches(options: &locker_connect_options) -> Result<bool, Fail> {
+    if options.reserved != 0 {
+        return Err(Fail::invalid("options.reserved is not 0: it is newer than this library, or was not set to zero"));
+    }
+    match options.dispatch {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(Fail::invalid(format!("options.dispatch is {other}: neither 0 nor 1"))),
+    }
+}
+
 /// Two options of which neither is of use without the other.
 fn both<'a>(
     one: Option<&'a str>,
@@ -151,7 +210,7 @@ fn both<'a>(
 pub(crate) struct Client {
     pub(crate) core: locker_core::Client,
     pub(crate) runtime: Arc<Runtime>,
-    /// Made for the first callback.
+    /// A thread is made for the first callback.
     dispatcher: OnceCell<Dispatcher>,
     /// Its guards and watchers by handle; `None` once it is disconnected.
     members: Mutex<Option<BTreeMap<u64, Weak<dyn Member>>>>,
@@ -159,16 +218,20 @@ pub(crate) struct Client {
 
 /// What ends with its client.
 pub(crate) trait Member: Send + Sync {
-    /// Spends the handle, which wakes whoever waits; gives what opens when the last callback has run.
-    fn end(&self, id: u64) -> Option<Arc<Latch>>;
+    /// Spends the handle, which wakes whoever waits; gives how its callbacks end.
+    fn end(&self, id: u64) -> Option<Ending>;
 }
 
 impl Client {
-    fn connect(connect: Connect) -> Result<u64, Fail> {
+    fn connect(connect: Connect, host: bool) -> Result<u64, Fail> {
+        let dispatcher = OnceCell::new();
+        if host {
+            let _ = dispatcher.set(Dispatcher::host()?);
+        }
         let runtime = Runtime::get()?;
         let core = runtime.call(None, connect.into_future())?;
         let members = Mutex::new(Some(BTreeMap::new()));
-        let client = Arc::new(Client { core, runtime, dispatcher: OnceCell::new(), members });
+        let client = Arc::new(Client { core, runtime, dispatcher, members });
         let id = CLIENTS.insert(client.clone());
         // A shutdown that began before the line above may have missed it.
         if client.runtime.is_retired() && CLIENTS.take(id).is_ok() {
@@ -211,7 +274,7 @@ impl Client {
         Ok(member)
     }
 
-    /// A line to the callback thread.
+    /// A line to where its callbacks run.
     pub(crate) fn line<F>(&self, callback: Callback<F>) -> Result<Line<F>, Fail>
     where
         Callback<F>: Send + Sync + 'static,
@@ -224,18 +287,39 @@ impl Client {
         self.dispatcher.get().is_some_and(Dispatcher::is_calling)
     }
 
+    /// What waits for `locker_dispatch`.
+    fn due(&self) -> Result<&Arc<Due>, Fail> {
+        match self.dispatcher.get() {
+            Some(Dispatcher::Host(due)) => Ok(due),
+            _ => Err(Fail::invalid("the client was connected without options.dispatch: a thread runs its callbacks")),
+        }
+    }
+
     fn disconnect(&self, limit: Limit) -> Result<(), Fail> {
         let deadline = limit.deadline(self.core.timeout());
+        let (confirmed, callbacks) = self.end(limit);
+        confirmed.and(callbacks.iter().try_for_each(|callback| quiet(callback, limit, deadline)))
+    }
+
+    /// `disconnect` behind the call, for `locker_shutdown`: gives how its callbacks end.
+    pub(crate) fn retire(&self) -> Vec<Ending> {
+        self.end(Limit::NoWait).1
+    }
+
+    fn end(&self, limit: Limit) -> (Result<(), Fail>, Vec<Ending>) {
         // Before its guards end one by one: none of them is to hold in the place of another that ended sooner.
         let ended = self.core.disconnect();
         let callbacks = self.end_members();
+        if let Ok(due) = self.due() {
+            due.close();
+        }
         let unfinished = self.runtime.unfinished();
         let confirmed = self.runtime.confirm(limit, async move {
             // Whether the call waits for it or not.
             let _unfinished = unfinished;
             ended.await
         });
-        confirmed.and(callbacks.iter().try_for_each(|callback| quiet(callback, limit, deadline)))
+        (confirmed, callbacks)
     }
 
     /// Spends the handles of all clients that the runtime turns.
@@ -244,12 +328,7 @@ impl Client {
         CLIENTS.ids().into_iter().filter(on_it).filter_map(|id| CLIENTS.take(id).ok()).collect()
     }
 
-    /// `disconnect` behind the call, for `locker_shutdown`.
-    pub(crate) fn retire(&self) {
-        let _ = self.disconnect(Limit::NoWait);
-    }
-
-    fn end_members(&self) -> Vec<Arc<Latch>> {
+    fn end_members(&self) -> Vec<Ending> {
         let members = self.members().take().unwrap_or_default();
         members.into_iter().filter_map(|(id, member)| member.upgrade()?.end(id)).collect()
     }
@@ -260,7 +339,7 @@ impl Client {
 }
 
 /// Waits for the last callback of something that has ended.
-pub(crate) fn quiet(callback: &Latch, limit: Limit, deadline: Instant) -> Result<(), Fail> {
+pub(crate) fn quiet(callback: &Ending, limit: Limit, deadline: Instant) -> Result<(), Fail> {
     if limit == Limit::NoWait || callback.wait_until(deadline) {
         return Ok(());
     }

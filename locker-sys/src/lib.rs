@@ -7,13 +7,16 @@ mod boundary;
 mod context;
 mod convert;
 mod dispatch;
+mod due;
 mod fail;
 mod handle;
 mod layout;
 mod limit;
+mod line;
 #[cfg(test)]
 mod panics;
 mod park;
+mod ready;
 mod runtime;
 mod thread;
 mod types;
