@@ -85,6 +85,9 @@ static void an_edge_for_all_that_is_left(void) {
     stories[i] = (story)STORY;
     guards[i] = started(client, name, &stories[i]);
   }
+  for (int i = 0; i < MANY; i++) OK(locker_wait(guards[i], 0, &error));
+  locker_info info;
+  OK(locker_get(client, "edge0", 0, &info, &error)); /* meanwhile all that is due has come */
   for (size_t told = 0; told < MANY;) {
     wait_with_epoll(edge, &woke);
     told += dispatched(client, 1);
@@ -128,6 +131,7 @@ static void alone(void *user_data, locker_guard guard, locker_state state, const
   CHECK(state == LOCKER_HELD && !inside);
   inside = true; /* not atomic: that they take turns is what makes it right */
   count_up(&calls);
+  sleep_ms(1);
   CHECK(inside);
   inside = false;
 }
