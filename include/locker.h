@@ -346,27 +346,6 @@ locker_code locker_connect(const char *endpoints,
                            struct locker_client *out,
                            struct locker_error *error);
 
-// The descriptor of a client that was connected with options.dispatch = 1: readable, level-triggered, while
-// locker_dispatch has something to do. It is the library's: poll it, with whatever does that, but never read
-// nor close it. locker_disconnect and locker_shutdown close it, so take it out of the event loop before
-// those. It is closed on exec; a child of fork that inherits it does not poll it. LOCKER_INVALID if the
-// client was connected without dispatch.
-locker_code locker_client_fd(struct locker_client client,
-                             int *out,
-                             struct locker_error *error);
-
-// Runs callbacks of a client that was connected with options.dispatch = 1, on the calling thread, and waits
-// for none to come: those that are due at the moment of the call, in order, at most `max` of them unless
-// that is 0. `ran`, if it is not NULL, gets how many that were, which may be 0 when the descriptor was
-// readable. What is left, or came meanwhile, makes the descriptor readable again, also for a loop that
-// looks for edges (EPOLLET): one call for each time that it is reported will do, whatever `max`.
-// Threads that dispatch one client at once take turns. LOCKER_BAD_CONTEXT in a callback, LOCKER_INVALID if
-// the client was connected without dispatch.
-locker_code locker_dispatch(struct locker_client client,
-                            size_t max,
-                            size_t *ran,
-                            struct locker_error *error);
-
 // Ends a client, its guards and its watchers, whose handles are spent too, and waits for etcd to confirm
 // and for callbacks that are running. LOCKER_UNAVAILABLE says that etcd has not confirmed: the locks end
 // with their lease. LOCKER_TIMEOUT says that a callback is still running; with another code than LOCKER_OK
@@ -473,6 +452,27 @@ locker_code locker_watch_next(struct locker_watcher watcher,
 locker_code locker_unwatch(struct locker_watcher watcher,
                            int64_t timeout_ms,
                            struct locker_error *error);
+
+// The descriptor of a client that was connected with options.dispatch = 1: readable, level-triggered, while
+// locker_dispatch has something to do. It is the library's: poll it, with whatever does that, but never read
+// nor close it. locker_disconnect and locker_shutdown close it, so take it out of the event loop before
+// those. It is closed on exec; a child of fork that inherits it does not poll it. LOCKER_INVALID if the
+// client was connected without dispatch.
+locker_code locker_client_fd(struct locker_client client,
+                             int *out,
+                             struct locker_error *error);
+
+// Runs callbacks of a client that was connected with options.dispatch = 1, on the calling thread, and waits
+// for none to come: those that are due at the moment of the call, in order, at most `max` of them unless
+// that is 0. `ran`, if it is not NULL, gets how many that were, which may be 0 when the descriptor was
+// readable. What is left, or came meanwhile, makes the descriptor readable again, also for a loop that
+// looks for edges (EPOLLET): one call for each time that it is reported will do, whatever `max`.
+// Threads that dispatch one client at once take turns. LOCKER_BAD_CONTEXT in a callback, LOCKER_INVALID if
+// the client was connected without dispatch.
+locker_code locker_dispatch(struct locker_client client,
+                            size_t max,
+                            size_t *ran,
+                            struct locker_error *error);
 
 // Sends the library's log to `log`, up to `level`; NULL turns it off, which is the default. It does not
 // wait for a `log` that was set before: that one may still be running until its user data is freed.

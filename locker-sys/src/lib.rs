@@ -26,10 +26,13 @@ mod client;
 mod guard;
 mod watcher;
 
+mod event_loop;
+
 mod log;
 mod shutdown;
 
 pub use client::*;
+pub use event_loop::*;
 pub use guard::*;
 pub use log::*;
 pub use shutdown::*;
