@@ -185,6 +185,10 @@ impl Client {
     }
 
     fn get(&self, name: &str, limit: Limit) -> Result<Info, Fail> {
+        // Not asked and looked whether it is there already: that would depend on who is faster.
+        if limit == Limit::NoWait {
+            return Err(Fail::new(locker_code::LOCKER_UNAVAILABLE, "etcd cannot be asked without waiting for it"));
+        }
         let (core, name) = (self.core.clone(), name.to_owned());
         self.runtime.call(limit.for_people(), async move { core.get(name).await })
     }
