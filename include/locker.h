@@ -35,6 +35,21 @@
  *            runs or comes any more is said only by LOCKER_OK of a locker_unlock, locker_unwatch or
  *            locker_disconnect that waited: after any other code, and after LOCKER_NO_WAIT, user_data has to
  *            live until free_user_data.
+ * EVENT LOOP A client connected with options.dispatch = 1 has no callback thread: its callbacks run in
+ *            locker_dispatch, on the thread that calls that, with the signals that it has. Call it when
+ *            the descriptor of locker_client_fd is readable, as poll, select, epoll and what is made of
+ *            them tell; examples/loop.c is a whole program. In such a client
+ *            - what a call of yours ends (locker_unlock, locker_unwatch, locker_disconnect,
+ *              locker_shutdown, a locker_lock that fails) is told nothing more, not even that it ended:
+ *              once the call has spent the handle, with whatever code and also with LOCKER_NO_WAIT, it has freed
+ *              the user data by free_user_data, and no callback comes;
+ *            - only a callback that is running then, the very one that makes the call or one that another
+ *              thread dispatches, goes on, and its user data is freed when it returns. For that of another
+ *              thread the call waits, as for a callback thread;
+ *            - nothing waits for you to dispatch, and no callback that is due is in the way of a call. One
+ *              who dispatches late is told late, and of older states of a lock not at all (64 are kept);
+ *            - a loop must not block: in it use locker_lock_start, LOCKER_NO_WAIT and locker_get_cached.
+ *              locker_watch asks etcd once, up to the client's timeout_ms.
  * FORK       A child has no threads of the library: there, all calls give LOCKER_BAD_CONTEXT. Fork
  *            before the first locker_connect, or after a locker_shutdown that waited and was in time,
  *            and the child has its own.
@@ -193,6 +208,11 @@ typedef struct locker_connect_options {
   // PEM files of the client's certificate and its key. NULL: none.
   const char *cert_file;
   const char *key_file;
+  // 1: the client's callbacks are run by locker_dispatch and by nothing else, see EVENT LOOP. 0: by a thread of
+  // the library.
+  int32_t dispatch;
+  // Zero, for what is to come.
+  int32_t reserved;
 } locker_connect_options;
 
 // A connection to an etcd cluster. Any thread may use it. Zero is never valid.
@@ -252,7 +272,8 @@ typedef struct locker_guard {
 
 // Called when a guard changes state, in order; LOCKER_ENDED is the last call. LOCKER_WAITING says that
 // it lost its place in the queue and entered again; no other state comes twice running. `error` says why
-// it ended, is at risk or entered again; it is NULL when locker_unlock ended it.
+// it ended, is at risk or entered again; it is NULL when locker_unlock ended it. (See EVENT LOOP for who is not
+// told of what they end themselves.)
 typedef void (*locker_change_fn)(void *user_data,
                                  struct locker_guard guard,
                                  locker_state state,
@@ -431,6 +452,27 @@ locker_code locker_watch_next(struct locker_watcher watcher,
 locker_code locker_unwatch(struct locker_watcher watcher,
                            int64_t timeout_ms,
                            struct locker_error *error);
+
+// The descriptor of a client that was connected with options.dispatch = 1: readable, level-triggered, while
+// locker_dispatch has something to do. It is the library's: poll it, with whatever does that, but never read
+// nor close it. locker_disconnect and locker_shutdown close it, so take it out of the event loop before
+// those. It is closed on exec; a child of fork that inherits it does not poll it. LOCKER_INVALID if the
+// client was connected without dispatch.
+locker_code locker_client_fd(struct locker_client client,
+                             int *out,
+                             struct locker_error *error);
+
+// Runs callbacks of a client that was connected with options.dispatch = 1, on the calling thread, and waits
+// for none to come: those that are due at the moment of the call, in order, at most `max` of them unless
+// that is 0. `ran`, if it is not NULL, gets how many that were, which may be 0 when the descriptor was
+// readable. What is left, or came meanwhile, makes the descriptor readable again, also for a loop that
+// looks for edges (EPOLLET): one call for each time that it is reported will do, whatever `max`.
+// Threads that dispatch one client at once take turns. LOCKER_BAD_CONTEXT in a callback, LOCKER_INVALID if
+// the client was connected without dispatch.
+locker_code locker_dispatch(struct locker_client client,
+                            size_t max,
+                            size_t *ran,
+                            struct locker_error *error);
 
 // Sends the library's log to `log`, up to `level`; NULL turns it off, which is the default. It does not
 // wait for a `log` that was set before: that one may still be running until its user data is freed.

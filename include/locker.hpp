@@ -10,23 +10,33 @@
 //
 // Header only, over locker.h; link with -llocker. locker.h says what all languages have in common.
 //
-// ERRORS     Functions that can fail throw locker::error, whose what() is one line for people. The others are
-//            noexcept. Destructors never throw.
+// ERRORS     Functions that can fail throw locker::error, whose what() is one line for people. Each has an overload
+//            that is noexcept and has one more argument, the last: a std::error_code&, or a locker_error&, which has
+//            the message, too. It is set where the other overload throws, else cleared; what is returned then is
+//            empty: a guard that holds nothing, an info with token 0. Destructors never throw.
+//            Without exceptions (-fno-exceptions) only these overloads are there: to call another does not compile.
+//            If memory runs out, std::bad_alloc leaves the functions that throw and ends the program (std::terminate)
+//            in those that are noexcept.
 // THREADS    Everything may be called by any thread at any time. Moving or destroying an object needs, as ever, that
 //            nobody else uses it.
 // WAITING    A time limit is any std::chrono duration, rounded up to milliseconds. Zero: do not wait. Left
-//            out: for ever where one waits for other holders, the client's timeout where one waits for etcd.
+//            out: for ever where one waits for other holders, the client's timeout where one waits for etcd. With
+//            C++20 a std::stop_token ends the wait for a lock.
 // CALLBACKS  Run on a thread of the library, one at a time for each client. In them a call that would wait
 //            throws LOCKER_BAD_CONTEXT. An exception that leaves one ends the program (std::terminate).
 //            That none runs or comes any more is known when guard::unlock, watcher::unwatch or
 //            client::disconnect has waited and has not thrown. Else, and after a guard went without unlock,
 //            one may: what they refer to must outlive them, or belong to them (a std::shared_ptr).
+// EVENT LOOP With connect_options::dispatch they run in client::dispatch, on the thread that calls it, when client::fd
+//            is readable. Then none comes after what ended its guard, watcher or client has returned, also a destructor.
 
 #ifndef LOCKER_HPP
 #define LOCKER_HPP
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <cstdio>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -38,8 +48,21 @@
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
+#if __has_include(<version>)
+#include <version>
+#endif
+#ifdef __cpp_lib_jthread
+#include <concepts>
+#include <stop_token>
+#endif
 
 #include "locker.h"
+
+#if defined(__cpp_exceptions) || defined(_CPPUNWIND)
+#define LOCKER_HPP_THROWS 1
+#else
+#define LOCKER_HPP_THROWS 0
+#endif
 
 namespace locker {
 
@@ -86,7 +109,7 @@ inline const std::error_category &category() noexcept {
 
 inline std::error_code make_error_code(errc code) noexcept { return {static_cast<int>(code), category()}; }
 
-/// What every function here throws.
+/// What every function here throws, and what callbacks are told.
 class error : public std::system_error {
 public:
   explicit error(const locker_error &e) : std::system_error(e.code, category()), text_(e.message), detail_(e.detail) {}
@@ -100,6 +123,51 @@ public:
 private:
   std::runtime_error text_; // a string that copies without throwing, as what an exception holds must
   int detail_ = 0;
+};
+
+/// Where the overloads that do not throw put their error. It is made from what the caller gives them.
+class error_to {
+public:
+  error_to(std::error_code &to) noexcept : code_(&to) { clear(); }
+  error_to(locker_error &to) noexcept : error_(&to) { clear(); }
+  error_to(const error_to &) = delete;
+  error_to &operator=(const error_to &) = delete;
+
+  void clear() const noexcept {
+    error_->code = LOCKER_OK;
+    error_->detail = 0;
+    error_->message[0] = '\0';
+    if (code_ != nullptr) code_->clear();
+  }
+  bool failed() const noexcept { return error_->code != LOCKER_OK; }
+  /// An error of this header's own: `subject` says what is wrong, `what` in which way.
+  void fail(errc code, const char *subject, const char *what) const noexcept {
+    std::snprintf(error_->message, sizeof error_->message, "%s%s", subject, what);
+    error_->detail = 0;
+    set(static_cast<std::int32_t>(code));
+  }
+  /// Where a call of C puts its error.
+  locker_error *c() const noexcept { return error_; }
+  /// Takes over what that call gave: whether it worked.
+  bool ok(std::int32_t code) const noexcept {
+    if (code != LOCKER_OK) set(code);
+    return code == LOCKER_OK;
+  }
+  /// The same of a call that waits: false without an error if the wait ended first.
+  bool in_time(std::int32_t code) const noexcept {
+    if (code != LOCKER_TIMEOUT) return ok(code);
+    clear();
+    return false;
+  }
+
+private:
+  void set(std::int32_t code) const noexcept {
+    error_->code = code;
+    if (code_ != nullptr) code_->assign(code, category());
+  }
+  std::error_code *code_ = nullptr;
+  mutable locker_error own_; // not initialised: it is half a kilobyte
+  locker_error *error_ = &own_;
 };
 
 /// How a lock is held.
@@ -146,7 +214,11 @@ struct connect_options {
   std::string username{}, password{};   ///< an etcd user: none
   std::string ca_file{};                ///< PEM file of the authorities to trust: the system's
   std::string cert_file{}, key_file{};  ///< PEM files of the client's certificate and its key: none
+  bool dispatch = false;                ///< callbacks run in client::dispatch, not on a thread of the library
 };
+
+/// What is told of each change of a guard's state, and why.
+using change_function = std::function<void(state, const error *)>;
 
 /// What may be said when locking.
 struct lock_options {
@@ -155,7 +227,7 @@ struct lock_options {
   /// Called with each change of state, in order; the last is state::ended. The error says why the guard ended or is
   /// at risk, and is null when that was asked for. None runs after guard::unlock has returned or the client has gone;
   /// the guard's destructor does not wait for it.
-  std::function<void(state, const error *)> on_change{};
+  change_function on_change{};
 };
 
 /// How long to wait, from any duration.
@@ -163,14 +235,15 @@ class limit {
 public:
   /// For ever where one waits for other holders, the client's timeout where one waits for etcd.
   limit() = default;
-  /// Rounded up to milliseconds. What is longer than std::chrono's clocks can count is the same as no limit.
-  template <class Rep, class Period> limit(const std::chrono::duration<Rep, Period> &d) : ms_(to_ms(d)) {}
+  /// Rounded up to milliseconds. What is longer than std::chrono's clocks can count is the same as no limit. A negative
+  /// one is refused by what it is given to, with errc::invalid.
+  template <class Rep, class Period> limit(const std::chrono::duration<Rep, Period> &d) noexcept : ms_(to_ms(d)) {}
   std::int64_t ms() const noexcept { return ms_; }
 
 private:
-  template <class Rep, class Period> static std::int64_t to_ms(const std::chrono::duration<Rep, Period> &d) {
+  template <class Rep, class Period> static std::int64_t to_ms(const std::chrono::duration<Rep, Period> &d) noexcept {
     using namespace std::chrono;
-    if (!(d >= d.zero())) throw error(errc::invalid, "timeout is negative");
+    if (!(d >= d.zero())) return LOCKER_NO_WAIT - 1; // not a number is none, too
     if (d == d.zero()) return LOCKER_NO_WAIT;
     if (duration<double>(d) >= duration<double>(hours(24 * 365 * 100))) return 0; // as good as for ever
     return ceil<milliseconds>(d).count();
@@ -180,30 +253,41 @@ private:
 
 namespace detail {
 
-/// `text` as C takes it. A NUL would cut it short there.
-inline const char *c(const std::string &text, const char *argument) {
-  if (text.find('\0') != std::string::npos) throw error(errc::invalid, std::string(argument) + " contains a NUL");
-  return text.c_str();
-}
-inline const char *c_or_null(const std::string &text, const char *argument) {
-  return text.empty() ? nullptr : c(text, argument);
-}
-inline const char *c_or_null(const std::optional<std::string> &text, const char *argument) {
-  return text ? c(*text, argument) : nullptr;
-}
+/// Texts as C takes them. A NUL would cut one short there: then this has failed.
+class texts {
+public:
+  explicit texts(const error_to &e) noexcept : e_(e) {}
+  const char *operator()(const std::string &text, const char *argument) const noexcept {
+    if (text.find('\0') != std::string::npos && !e_.failed()) e_.fail(errc::invalid, argument, " contains a NUL");
+    return text.c_str();
+  }
+  const char *or_null(const std::string &text, const char *argument) const noexcept {
+    return text.empty() ? nullptr : (*this)(text, argument);
+  }
+  const char *or_null(const std::optional<std::string> &text, const char *argument) const noexcept {
+    return text ? (*this)(*text, argument) : nullptr;
+  }
 
-/// Makes a call that waits, given where its error goes: false if the wait ended first.
-template <class Call> bool in_time(Call call) {
+private:
+  const error_to &e_;
+};
+
+#if LOCKER_HPP_THROWS
+/// Makes a call that is given where its error goes, and throws that.
+template <class Call> auto or_throw(Call call) {
   locker_error e;
-  const std::int32_t code = call(&e);
-  if (code != LOCKER_OK && code != LOCKER_TIMEOUT) throw error(e);
-  return code == LOCKER_OK;
+  if constexpr (std::is_void_v<decltype(call(error_to(e)))>) {
+    call(error_to(e));
+    if (e.code != LOCKER_OK) throw error(e);
+  } else {
+    auto result = call(error_to(e));
+    if (e.code != LOCKER_OK) throw error(e);
+    return result;
+  }
 }
-/// The same where that is a failure too.
-template <class Call> void check(Call call) {
-  locker_error e;
-  if (call(&e) != LOCKER_OK) throw error(e);
-}
+#endif
+
+template <class T> void free_data(void *data) noexcept { delete static_cast<T *>(data); }
 
 inline info to_info(const locker_info &c) {
   info i;
@@ -226,6 +310,14 @@ inline state to_state(std::int32_t s) noexcept {
   return s >= LOCKER_NONE && s <= LOCKER_ENDED ? static_cast<state>(s) : state::at_risk;
 }
 
+/// Calls a change_function for C.
+inline void call_change(void *data, locker_guard, locker_state s, const locker_error *e) noexcept {
+  const auto &call = *static_cast<const change_function *>(data);
+  if (e == nullptr) return call(to_state(s), nullptr);
+  const error why(*e);
+  call(to_state(s), &why);
+}
+
 /// Owns one handle and ends it, waiting for `LimitMs`, when it goes. The number stays after an early end: it is
 /// never used again, so that all one can meet with it is LOCKER_BAD_HANDLE, and threads need not agree on who ends it.
 template <class Handle, auto End, std::int64_t LimitMs> class owned {
@@ -242,9 +334,7 @@ public:
       End(handle_, LOCKER_NO_WAIT, nullptr); // in a callback nothing may wait
   }
   Handle get() const noexcept { return handle_; }
-  void end(limit timeout) const {
-    check([&](locker_error *e) { return End(handle_, timeout.ms(), e); });
-  }
+  void end(limit timeout, const error_to &e) const noexcept { e.ok(End(handle_, timeout.ms(), e.c())); }
 
 private:
   Handle handle_{0};
@@ -268,20 +358,53 @@ public:
   /// For how long the lock stays held if etcd stops answering now; zero when it is not held.
   milliseconds remaining() const noexcept { return milliseconds(locker_guard_remaining_ms(handle_.get())); }
 
+#if LOCKER_HPP_THROWS
   /// What client::get would say of this guard, from memory. Throws errc::bad_handle once it is unlocked.
   locker::info info() const {
-    locker_info i;
-    detail::check([&](locker_error *e) { return locker_guard_info(handle_.get(), &i, e); });
-    return detail::to_info(i);
+    return detail::or_throw([&](const error_to &e) { return read(e); });
+  }
+
+  /// Waits until a guard of client::lock_start is held: false if `timeout` ended first, which leaves it in the queue,
+  /// or the one that client::lock_start was given: then its state is ended.
+  bool wait(limit timeout = {}) const {
+    return detail::or_throw([&](const error_to &e) { return wait(timeout, e); });
+  }
+
+  /// Has `on_change` called as if it had been given with the lock_options: also for what has changed since.
+  void on_change(change_function on_change) const {
+    detail::or_throw([&](const error_to &e) { tell(std::move(on_change), e); });
   }
 
   /// Unlocks and waits until etcd has confirmed it. Throws errc::lost if the lock was lost before, errc::bad_handle
   /// if it was unlocked before. Whatever it throws, the guard no longer holds the lock.
-  void unlock(limit timeout = {}) const { handle_.end(timeout); }
+  void unlock(limit timeout = {}) const {
+    detail::or_throw([&](const error_to &e) { unlock(timeout, e); });
+  }
+#endif
+
+  locker::info info(const error_to &e) const noexcept { return read(e); }
+  bool wait(limit timeout, const error_to &e) const noexcept {
+    return e.in_time(locker_wait(handle_.get(), timeout.ms(), e.c()));
+  }
+  bool wait(const error_to &e) const noexcept { return wait(limit(), e); }
+  void on_change(change_function on_change, const error_to &e) const noexcept { tell(std::move(on_change), e); }
+  void unlock(limit timeout, const error_to &e) const noexcept { handle_.end(timeout, e); }
+  void unlock(const error_to &e) const noexcept { unlock(limit(), e); }
 
 private:
   friend class client;
   explicit guard(locker_guard handle) noexcept : handle_(handle) {}
+
+  locker::info read(const error_to &e) const {
+    locker_info i;
+    return e.ok(locker_guard_info(handle_.get(), &i, e.c())) ? detail::to_info(i) : locker::info();
+  }
+  void tell(change_function f, const error_to &e) const {
+    if (!f) return e.fail(errc::invalid, "on_change", " is empty");
+    auto *const data = new change_function(std::move(f)); // the library's from here on
+    e.ok(locker_on_change(handle_.get(), detail::call_change, data, detail::free_data<change_function>, e.c()));
+  }
+
   detail::owned<locker_guard, locker_unlock, LOCKER_NO_WAIT> handle_;
 };
 
@@ -289,20 +412,36 @@ private:
 /// running callback, at most for the client's timeout; after that none begins.
 class watcher {
 public:
+  /// No subscription at all: what a moved-from watcher is.
+  watcher() = default;
+
+#if LOCKER_HPP_THROWS
   /// The next state, or nothing if there is none within `timeout`. For a watcher without callbacks.
   std::optional<info> next(limit timeout = {}) const {
-    locker_info i;
-    if (!detail::in_time([&](locker_error *e) { return locker_watch_next(handle_.get(), timeout.ms(), &i, e); }))
-      return std::nullopt;
-    return detail::to_info(i);
+    return detail::or_throw([&](const error_to &e) { return read(timeout, e); });
   }
 
   /// What the destructor does, with a limit of one's own, and told if it fails.
-  void unwatch(limit timeout = {}) const { handle_.end(timeout); }
+  void unwatch(limit timeout = {}) const {
+    detail::or_throw([&](const error_to &e) { unwatch(timeout, e); });
+  }
+#endif
+
+  std::optional<info> next(limit timeout, const error_to &e) const noexcept { return read(timeout, e); }
+  std::optional<info> next(const error_to &e) const noexcept { return read(limit(), e); }
+  void unwatch(limit timeout, const error_to &e) const noexcept { handle_.end(timeout, e); }
+  void unwatch(const error_to &e) const noexcept { unwatch(limit(), e); }
 
 private:
   friend class client;
   explicit watcher(locker_watcher handle) noexcept : handle_(handle) {}
+
+  std::optional<info> read(limit timeout, const error_to &e) const {
+    locker_info i;
+    if (!e.in_time(locker_watch_next(handle_.get(), timeout.ms(), &i, e.c()))) return std::nullopt;
+    return detail::to_info(i);
+  }
+
   detail::owned<locker_watcher, locker_unwatch, 0> handle_;
 };
 
@@ -310,128 +449,268 @@ private:
 /// its timeout: the process may be about to end, and what was not sent by then never is.
 class client {
 public:
+  using info_function = std::function<void(const info &)>;
+  using error_function = std::function<void(const error &)>;
+
+  /// No connection at all: what a moved-from client is.
+  client() = default;
+
+#if LOCKER_HPP_THROWS
   /// Connects. `endpoints` is a comma-separated list of URLs, each with a port.
   explicit client(const std::string &endpoints, const connect_options &options = {})
-      : handle_(connect(endpoints, options)) {}
+      : handle_(detail::or_throw([&](const error_to &e) { return connect(endpoints, options, e); })) {}
 
   /// Acquires the lock `name`, first come first served, however long that takes. Two guards for one name exclude
   /// each other, also within one client and one thread.
   [[nodiscard]] guard lock(const std::string &name, const lock_options &options = {}) const {
-    return *acquire(name, {}, options);
+    return detail::or_throw([&](const error_to &e) { return acquire(name, limit(), options, e); });
   }
   /// Nothing if somebody holds it.
   [[nodiscard]] std::optional<guard> try_lock(const std::string &name, const lock_options &options = {}) const {
-    return acquire(name, milliseconds(0), options);
+    return try_lock_for(name, milliseconds(0), options);
   }
   /// Nothing if somebody holds it for all of `timeout`.
   [[nodiscard]] std::optional<guard> try_lock_for(const std::string &name, limit timeout,
                                                   const lock_options &options = {}) const {
-    return acquire(name, timeout, options);
+    return detail::or_throw([&](const error_to &e) { return acquire_in_time(name, timeout, options, e); });
+  }
+#ifdef __cpp_lib_jthread
+  /// Nothing if a stop was requested before it came; then it leaves the queue, behind the call.
+  [[nodiscard]] std::optional<guard> lock(const std::string &name, const std::same_as<std::stop_token> auto &stop,
+                                          const lock_options &options = {}) const {
+    return detail::or_throw([&](const error_to &e) { return acquire_unless(stop, name, options, e); });
+  }
+#endif
+  /// A guard that waits for its turn behind the call: for lock_options::on_change, guard::wait, guard::unlock. If
+  /// `timeout` ends first it ends with errc::timeout.
+  [[nodiscard]] guard lock_start(const std::string &name, const lock_options &options = {}, limit timeout = {}) const {
+    return detail::or_throw([&](const error_to &e) { return start(name, timeout, options, e); });
   }
 
   /// Reads who holds the lock `name`. A free lock is an info with token 0.
   info get(const std::string &name) const {
-    locker_info i;
-    const char *const c_name = detail::c(name, "name");
-    detail::check([&](locker_error *e) { return locker_get(handle_.get(), c_name, 0, &i, e); });
-    return detail::to_info(i);
+    return detail::or_throw([&](const error_to &e) { return read<locker_get>(name, e); });
   }
 
   /// The same from memory, without waiting, where this client watches the lock or waits for it; else it asks etcd.
   /// What it tells was so at its revision, and is never more than 10 seconds old: see locker_get_cached.
   info get_cached(const std::string &name) const {
-    locker_info i;
-    const char *const c_name = detail::c(name, "name");
-    detail::check([&](locker_error *e) { return locker_get_cached(handle_.get(), c_name, 0, &i, e); });
-    return detail::to_info(i);
+    return detail::or_throw([&](const error_to &e) { return read<locker_get_cached>(name, e); });
   }
 
   /// Subscribes to the lock `name`, to be read with watcher::next.
   [[nodiscard]] watcher watch(const std::string &name) const {
-    locker_watch_options o{};
-    o.struct_size = sizeof o;
-    return subscribe(detail::c(name, "name"), o);
+    return detail::or_throw([&](const error_to &e) { return watch(name, e); });
   }
   /// Subscribes to the lock `name`. An error is the last call.
-  [[nodiscard]] watcher watch(const std::string &name, std::function<void(const info &)> on_info,
-                              std::function<void(const error &)> on_error = {}) const {
-    if (!on_info) throw error(errc::invalid, "on_info is empty");
-    struct callbacks {
-      std::function<void(const info &)> on_info;
-      std::function<void(const error &)> on_error;
-    };
-    const char *const c_name = detail::c(name, "name");
-    locker_watch_options o{};
-    o.struct_size = sizeof o;
-    o.on_event = [](void *data, const locker_info *i, const locker_error *e) noexcept {
-      const auto &to = *static_cast<const callbacks *>(data);
-      if (i != nullptr) to.on_info(detail::to_info(*i));
-      else if (to.on_error) to.on_error(error(*e));
-    };
-    o.free_user_data = [](void *data) noexcept { delete static_cast<callbacks *>(data); };
-    o.user_data = new callbacks{std::move(on_info), std::move(on_error)}; // the library's from here on
-    return subscribe(c_name, o);
+  [[nodiscard]] watcher watch(const std::string &name, info_function on_info, error_function on_error = {}) const {
+    return detail::or_throw(
+        [&](const error_to &e) { return subscribe(name, std::move(on_info), std::move(on_error), e); });
+  }
+
+  /// What to poll for reading, with connect_options::dispatch: see locker_client_fd. It is closed by disconnect.
+  int fd() const {
+    return detail::or_throw([&](const error_to &e) { return fd(e); });
+  }
+  /// Runs the callbacks that are due, at most `max` unless that is 0, on this thread, and says how many that were. It
+  /// does not wait for any. For connect_options::dispatch: see locker_dispatch.
+  std::size_t dispatch(std::size_t max = 0) const {
+    return detail::or_throw([&](const error_to &e) { return dispatch(max, e); });
   }
 
   /// Ends all guards and watchers of this client and waits until etcd has confirmed it. Whatever it throws, the
   /// client is disconnected; then its locks end with their lease.
-  void disconnect(limit timeout = {}) const { handle_.end(timeout); }
+  void disconnect(limit timeout = {}) const {
+    detail::or_throw([&](const error_to &e) { disconnect(timeout, e); });
+  }
+#endif
+
+  client(const std::string &endpoints, const connect_options &options, const error_to &e) noexcept
+      : handle_(connect(endpoints, options, e)) {}
+  client(const std::string &endpoints, const error_to &e) noexcept : client(endpoints, connect_options(), e) {}
+
+  [[nodiscard]] guard lock(const std::string &name, const lock_options &options, const error_to &e) const noexcept {
+    return acquire(name, limit(), options, e);
+  }
+  [[nodiscard]] guard lock(const std::string &name, const error_to &e) const noexcept { return lock(name, {}, e); }
+  [[nodiscard]] std::optional<guard> try_lock(const std::string &name, const lock_options &options,
+                                              const error_to &e) const noexcept {
+    return acquire_in_time(name, milliseconds(0), options, e);
+  }
+  [[nodiscard]] std::optional<guard> try_lock(const std::string &name, const error_to &e) const noexcept {
+    return try_lock(name, {}, e);
+  }
+  [[nodiscard]] std::optional<guard> try_lock_for(const std::string &name, limit timeout, const lock_options &options,
+                                                  const error_to &e) const noexcept {
+    return acquire_in_time(name, timeout, options, e);
+  }
+  [[nodiscard]] std::optional<guard> try_lock_for(const std::string &name, limit timeout,
+                                                  const error_to &e) const noexcept {
+    return try_lock_for(name, timeout, {}, e);
+  }
+#ifdef __cpp_lib_jthread
+  [[nodiscard]] std::optional<guard> lock(const std::string &name, const std::same_as<std::stop_token> auto &stop,
+                                          const lock_options &options, const error_to &e) const noexcept {
+    return acquire_unless(stop, name, options, e);
+  }
+  [[nodiscard]] std::optional<guard> lock(const std::string &name, const std::same_as<std::stop_token> auto &stop,
+                                          const error_to &e) const noexcept {
+    return acquire_unless(stop, name, {}, e);
+  }
+#endif
+  [[nodiscard]] guard lock_start(const std::string &name, const lock_options &options, limit timeout,
+                                 const error_to &e) const noexcept {
+    return start(name, timeout, options, e);
+  }
+  [[nodiscard]] guard lock_start(const std::string &name, const lock_options &options,
+                                 const error_to &e) const noexcept {
+    return start(name, limit(), options, e);
+  }
+  [[nodiscard]] guard lock_start(const std::string &name, const error_to &e) const noexcept {
+    return lock_start(name, {}, e);
+  }
+  info get(const std::string &name, const error_to &e) const noexcept { return read<locker_get>(name, e); }
+  info get_cached(const std::string &name, const error_to &e) const noexcept {
+    return read<locker_get_cached>(name, e);
+  }
+  [[nodiscard]] watcher watch(const std::string &name, const error_to &e) const noexcept {
+    locker_watch_options o{};
+    o.struct_size = sizeof o;
+    return subscribe(detail::texts(e)(name, "name"), o, e);
+  }
+  [[nodiscard]] watcher watch(const std::string &name, info_function on_info, error_function on_error,
+                              const error_to &e) const noexcept {
+    return subscribe(name, std::move(on_info), std::move(on_error), e);
+  }
+  [[nodiscard]] watcher watch(const std::string &name, info_function on_info, const error_to &e) const noexcept {
+    return subscribe(name, std::move(on_info), {}, e);
+  }
+  int fd(const error_to &e) const noexcept {
+    int fd = -1;
+    e.ok(locker_client_fd(handle_.get(), &fd, e.c()));
+    return fd;
+  }
+  std::size_t dispatch(std::size_t max, const error_to &e) const noexcept {
+    std::size_t ran = 0;
+    e.ok(locker_dispatch(handle_.get(), max, &ran, e.c()));
+    return ran;
+  }
+  std::size_t dispatch(const error_to &e) const noexcept { return dispatch(0, e); }
+  void disconnect(limit timeout, const error_to &e) const noexcept { handle_.end(timeout, e); }
+  void disconnect(const error_to &e) const noexcept { disconnect(limit(), e); }
 
 private:
-  static locker_client connect(const std::string &endpoints, const connect_options &options) {
-    if (locker_abi() != LOCKER_ABI)
-      throw error(errc::invalid, "liblocker has ABI " + std::to_string(locker_abi()) +
-                                     " but this program was built for ABI " + std::to_string(LOCKER_ABI));
-    const char *const c_endpoints = detail::c(endpoints, "endpoints");
+  using owned = detail::owned<locker_client, locker_disconnect, 0>;
+
+  static owned connect(const std::string &endpoints, const connect_options &options, const error_to &e) noexcept {
+    if (locker_abi() != LOCKER_ABI) {
+      e.fail(errc::invalid, "liblocker", " has another ABI than the one that this program was built for");
+      return {};
+    }
+    const detail::texts c(e);
     locker_connect_options o{};
     o.struct_size = sizeof o;
-    o.prefix = detail::c_or_null(options.prefix, "prefix");
+    o.prefix = c.or_null(options.prefix, "prefix");
     o.ttl_ms = options.ttl.count();
     o.timeout_ms = options.timeout.count();
-    o.username = detail::c_or_null(options.username, "username");
-    o.password = detail::c_or_null(options.password, "password");
-    o.ca_file = detail::c_or_null(options.ca_file, "ca_file");
-    o.cert_file = detail::c_or_null(options.cert_file, "cert_file");
-    o.key_file = detail::c_or_null(options.key_file, "key_file");
-    locker_client handle;
-    detail::check([&](locker_error *e) { return locker_connect(c_endpoints, &o, &handle, e); });
-    return handle;
+    o.username = c.or_null(options.username, "username");
+    o.password = c.or_null(options.password, "password");
+    o.ca_file = c.or_null(options.ca_file, "ca_file");
+    o.cert_file = c.or_null(options.cert_file, "cert_file");
+    o.key_file = c.or_null(options.key_file, "key_file");
+    o.dispatch = options.dispatch ? 1 : 0;
+    const char *const c_endpoints = c(endpoints, "endpoints");
+    locker_client handle{0};
+    if (!e.failed()) e.ok(locker_connect(c_endpoints, &o, &handle, e.c()));
+    return owned(handle);
   }
 
-  std::optional<guard> acquire(const std::string &name, limit timeout, const lock_options &options) const {
-    const char *const c_name = detail::c(name, "name");
+  /// A guard of either way to lock; an empty one if that fails.
+  template <auto Lock>
+  guard locked(const std::string &name, limit timeout, const lock_options &options, const error_to &e) const {
+    const detail::texts c(e);
     locker_lock_options o{};
     o.struct_size = sizeof o;
-    o.value = detail::c_or_null(options.value, "value");
-    o.reason = detail::c_or_null(options.reason, "reason");
+    o.value = c.or_null(options.value, "value");
+    o.reason = c.or_null(options.reason, "reason");
     o.timeout_ms = timeout.ms();
-    if (options.on_change) tell(options.on_change, o);
-    locker_guard handle;
-    if (!detail::in_time([&](locker_error *e) { return locker_lock(handle_.get(), c_name, &o, &handle, e); }))
-      return std::nullopt;
+    const char *const c_name = c(name, "name");
+    if (e.failed()) return {};
+    if (options.on_change) {
+      o.on_change = detail::call_change;
+      o.free_user_data = detail::free_data<change_function>;
+      o.user_data = new change_function(options.on_change); // the library's from here on
+    }
+    locker_guard handle{0};
+    e.ok(Lock(handle_.get(), c_name, &o, &handle, e.c()));
     return guard(handle);
   }
+  guard acquire(const std::string &name, limit timeout, const lock_options &options, const error_to &e) const {
+    return locked<locker_lock>(name, timeout, options, e);
+  }
+  guard start(const std::string &name, limit timeout, const lock_options &options, const error_to &e) const {
+    return locked<locker_lock_start>(name, timeout, options, e);
+  }
+  std::optional<guard> acquire_in_time(const std::string &name, limit timeout, const lock_options &options,
+                                       const error_to &e) const {
+    auto acquired = acquire(name, timeout, options, e);
+    if (e.in_time(e.c()->code)) return acquired;
+    return std::nullopt;
+  }
+#ifdef __cpp_lib_jthread
+  std::optional<guard> acquire_unless(const std::stop_token &stop, const std::string &name,
+                                      const lock_options &options, const error_to &e) const {
+    if (stop.stop_requested()) return std::nullopt;
+    auto waiting = start(name, limit(), options, e);
+    if (e.failed()) return std::nullopt;
+    std::atomic<bool> left{false};
+    {
+      // Ending the guard is what wakes the wait, on whatever thread the stop is requested.
+      const std::stop_callback leave(stop, [&]() noexcept {
+        left = true;
+        locker_unlock(waiting.handle_.get(), LOCKER_NO_WAIT, nullptr);
+      });
+      waiting.wait(e);
+    }
+    if (left) e.clear();
+    else if (!e.failed()) return waiting;
+    return std::nullopt;
+  }
+#endif
 
-  /// Has `o` call `f` at each change of state. Its copy of `f` is the library's from here on.
-  static void tell(const decltype(lock_options::on_change) &f, locker_lock_options &o) {
-    using function = decltype(lock_options::on_change);
-    o.on_change = [](void *data, locker_guard, locker_state s, const locker_error *e) noexcept {
-      const auto &call = *static_cast<const function *>(data);
-      if (e == nullptr) return call(detail::to_state(s), nullptr);
-      const error why(*e);
-      call(detail::to_state(s), &why);
-    };
-    o.free_user_data = [](void *data) noexcept { delete static_cast<function *>(data); };
-    o.user_data = new function(f);
+  template <auto Get> info read(const std::string &name, const error_to &e) const {
+    const char *const c_name = detail::texts(e)(name, "name");
+    locker_info i;
+    if (e.failed() || !e.ok(Get(handle_.get(), c_name, 0, &i, e.c()))) return {};
+    return detail::to_info(i);
   }
 
-  watcher subscribe(const char *name, const locker_watch_options &o) const {
-    locker_watcher handle;
-    detail::check([&](locker_error *e) { return locker_watch(handle_.get(), name, &o, &handle, e); });
+  watcher subscribe(const std::string &name, info_function on_info, error_function on_error, const error_to &e) const {
+    struct callbacks {
+      info_function on_info;
+      error_function on_error;
+    };
+    const char *const c_name = detail::texts(e)(name, "name");
+    if (!e.failed() && !on_info) e.fail(errc::invalid, "on_info", " is empty");
+    if (e.failed()) return {};
+    locker_watch_options o{};
+    o.struct_size = sizeof o;
+    o.on_event = [](void *data, const locker_info *i, const locker_error *why) noexcept {
+      const auto &to = *static_cast<const callbacks *>(data);
+      if (i != nullptr) to.on_info(detail::to_info(*i));
+      else if (to.on_error) to.on_error(error(*why));
+    };
+    o.free_user_data = detail::free_data<callbacks>;
+    o.user_data = new callbacks{std::move(on_info), std::move(on_error)}; // the library's from here on
+    return subscribe(c_name, o, e);
+  }
+  watcher subscribe(const char *name, const locker_watch_options &o, const error_to &e) const noexcept {
+    locker_watcher handle{0};
+    if (!e.failed()) e.ok(locker_watch(handle_.get(), name, &o, &handle, e.c()));
     return watcher(handle);
   }
 
-  detail::owned<locker_client, locker_disconnect, 0> handle_;
+  owned handle_;
 };
 
 /// A named lock as a TimedLockable, for std::lock_guard, std::unique_lock and std::scoped_lock. Threads may share
@@ -445,16 +724,32 @@ public:
   mutex(const mutex &) = delete;
   mutex &operator=(const mutex &) = delete;
 
+#if LOCKER_HPP_THROWS
   void lock() { keep(client_.lock(name_, options_)); }
   bool try_lock() { return keep(client_.try_lock(name_, options_)); }
   template <class Rep, class Period> bool try_lock_for(const std::chrono::duration<Rep, Period> &timeout) {
-    if (!(timeout > timeout.zero())) return try_lock();
-    return keep(client_.try_lock_for(name_, timeout, options_));
+    return keep(client_.try_lock_for(name_, not_negative(timeout), options_));
   }
   template <class Clock, class Duration> bool try_lock_until(const std::chrono::time_point<Clock, Duration> &time) {
-    const auto now = Clock::now();
-    return time > now ? try_lock_for(time - now) : try_lock();
+    return keep(client_.try_lock_for(name_, until(time), options_));
   }
+#endif
+
+  /// Not held if this fails; then there is nothing to unlock.
+  void lock(const error_to &e) noexcept {
+    auto acquired = client_.lock(name_, options_, e);
+    if (!e.failed()) keep(std::move(acquired));
+  }
+  bool try_lock(const error_to &e) noexcept { return keep(client_.try_lock(name_, options_, e)); }
+  template <class Rep, class Period>
+  bool try_lock_for(const std::chrono::duration<Rep, Period> &timeout, const error_to &e) noexcept {
+    return keep(client_.try_lock_for(name_, not_negative(timeout), options_, e));
+  }
+  template <class Clock, class Duration>
+  bool try_lock_until(const std::chrono::time_point<Clock, Duration> &time, const error_to &e) noexcept {
+    return keep(client_.try_lock_for(name_, until(time), options_, e));
+  }
+
   /// Unlocks without waiting for etcd to confirm. It cannot tell that the lock was lost meanwhile: ask guard()
   /// before, or use client::lock.
   void unlock() noexcept {
@@ -471,6 +766,16 @@ public:
   }
 
 private:
+  /// A time that is over is no mistake here, as it is none with std::timed_mutex.
+  template <class Rep, class Period> static limit not_negative(const std::chrono::duration<Rep, Period> &d) noexcept {
+    return d > d.zero() ? limit(d) : limit(milliseconds(0));
+  }
+  template <class Clock, class Duration>
+  static limit until(const std::chrono::time_point<Clock, Duration> &time) noexcept {
+    const auto now = Clock::now();
+    return time > now ? limit(time - now) : limit(milliseconds(0));
+  }
+
   bool keep(std::optional<locker::guard> acquired) {
     if (!acquired) return false;
     const std::lock_guard<std::mutex> lock(own_);

@@ -2,12 +2,14 @@
 
 use crate::boundary::{Callback, Given, Input, boundary, output, text};
 use crate::context;
-use crate::dispatch::{Dispatcher, Line};
+use crate::dispatch::Dispatcher;
+use crate::due::Due;
+use crate::event_loop::host_dispatches;
 use crate::fail::Fail;
 use crate::handle::Table;
 use crate::limit::Limit;
+use crate::line::{Ending, Line};
 use crate::runtime::Runtime;
-use crate::thread::Latch;
 use crate::types::*;
 use locker_core::{Connect, Info};
 use once_cell::sync::OnceCell;
@@ -34,8 +36,9 @@ pub unsafe extern "C" fn locker_connect(
     boundary(error, || {
         let (endpoints, options, out) = (endpoints?, options?, output(out)?);
         let connect = with_options(locker_core::Client::connect(endpoints), &options)?;
+        let host = host_dispatches(&options.fields)?;
         context::may_wait()?;
-        out.write(locker_client { id: Client::connect(connect)? });
+        out.write(locker_client { id: Client::connect(connect, host)? });
         Ok(())
     })
 }
@@ -151,7 +154,7 @@ fn both<'a>(
 pub(crate) struct Client {
     pub(crate) core: locker_core::Client,
     pub(crate) runtime: Arc<Runtime>,
-    /// Made for the first callback.
+    /// A thread is made for the first callback.
     dispatcher: OnceCell<Dispatcher>,
     /// Its guards and watchers by handle; `None` once it is disconnected.
     members: Mutex<Option<BTreeMap<u64, Weak<dyn Member>>>>,
@@ -159,16 +162,20 @@ pub(crate) struct Client {
 
 /// What ends with its client.
 pub(crate) trait Member: Send + Sync {
-    /// Spends the handle, which wakes whoever waits; gives what opens when the last callback has run.
-    fn end(&self, id: u64) -> Option<Arc<Latch>>;
+    /// Spends the handle, which wakes whoever waits; gives how its callbacks end.
+    fn end(&self, id: u64) -> Option<Ending>;
 }
 
 impl Client {
-    fn connect(connect: Connect) -> Result<u64, Fail> {
+    fn connect(connect: Connect, host: bool) -> Result<u64, Fail> {
+        let dispatcher = OnceCell::new();
+        if host {
+            let _ = dispatcher.set(Dispatcher::host()?);
+        }
         let runtime = Runtime::get()?;
         let core = runtime.call(None, connect.into_future())?;
         let members = Mutex::new(Some(BTreeMap::new()));
-        let client = Arc::new(Client { core, runtime, dispatcher: OnceCell::new(), members });
+        let client = Arc::new(Client { core, runtime, dispatcher, members });
         let id = CLIENTS.insert(client.clone());
         // A shutdown that began before the line above may have missed it.
         if client.runtime.is_retired() && CLIENTS.take(id).is_ok() {
@@ -178,6 +185,10 @@ impl Client {
     }
 
     fn get(&self, name: &str, limit: Limit) -> Result<Info, Fail> {
+        // Not asked and looked whether it is there already: that would depend on who is faster.
+        if limit == Limit::NoWait {
+            return Err(Fail::new(locker_code::LOCKER_UNAVAILABLE, "etcd cannot be asked without waiting for it"));
+        }
         let (core, name) = (self.core.clone(), name.to_owned());
         self.runtime.call(limit.for_people(), async move { core.get(name).await })
     }
@@ -211,7 +222,7 @@ impl Client {
         Ok(member)
     }
 
-    /// A line to the callback thread.
+    /// A line to where its callbacks run.
     pub(crate) fn line<F>(&self, callback: Callback<F>) -> Result<Line<F>, Fail>
     where
         Callback<F>: Send + Sync + 'static,
@@ -224,18 +235,39 @@ impl Client {
         self.dispatcher.get().is_some_and(Dispatcher::is_calling)
     }
 
+    /// What waits for `locker_dispatch`.
+    pub(crate) fn due(&self) -> Result<&Arc<Due>, Fail> {
+        match self.dispatcher.get() {
+            Some(Dispatcher::Host(due)) => Ok(due),
+            _ => Err(Fail::invalid("the client was connected without options.dispatch: a thread runs its callbacks")),
+        }
+    }
+
     fn disconnect(&self, limit: Limit) -> Result<(), Fail> {
         let deadline = limit.deadline(self.core.timeout());
+        let (confirmed, callbacks) = self.end(limit);
+        confirmed.and(callbacks.iter().try_for_each(|callback| quiet(callback, limit, deadline)))
+    }
+
+    /// `disconnect` behind the call, for `locker_shutdown`: gives how its callbacks end.
+    pub(crate) fn retire(&self) -> Vec<Ending> {
+        self.end(Limit::NoWait).1
+    }
+
+    fn end(&self, limit: Limit) -> (Result<(), Fail>, Vec<Ending>) {
         // Before its guards end one by one: none of them is to hold in the place of another that ended sooner.
         let ended = self.core.disconnect();
         let callbacks = self.end_members();
+        if let Ok(due) = self.due() {
+            due.close();
+        }
         let unfinished = self.runtime.unfinished();
         let confirmed = self.runtime.confirm(limit, async move {
             // Whether the call waits for it or not.
             let _unfinished = unfinished;
             ended.await
         });
-        confirmed.and(callbacks.iter().try_for_each(|callback| quiet(callback, limit, deadline)))
+        (confirmed, callbacks)
     }
 
     /// Spends the handles of all clients that the runtime turns.
@@ -244,12 +276,7 @@ impl Client {
         CLIENTS.ids().into_iter().filter(on_it).filter_map(|id| CLIENTS.take(id).ok()).collect()
     }
 
-    /// `disconnect` behind the call, for `locker_shutdown`.
-    pub(crate) fn retire(&self) {
-        let _ = self.disconnect(Limit::NoWait);
-    }
-
-    fn end_members(&self) -> Vec<Arc<Latch>> {
+    fn end_members(&self) -> Vec<Ending> {
         let members = self.members().take().unwrap_or_default();
         members.into_iter().filter_map(|(id, member)| member.upgrade()?.end(id)).collect()
     }
@@ -260,7 +287,7 @@ impl Client {
 }
 
 /// Waits for the last callback of something that has ended.
-pub(crate) fn quiet(callback: &Latch, limit: Limit, deadline: Instant) -> Result<(), Fail> {
+pub(crate) fn quiet(callback: &Ending, limit: Limit, deadline: Instant) -> Result<(), Fail> {
     if limit == Limit::NoWait || callback.wait_until(deadline) {
         return Ok(());
     }

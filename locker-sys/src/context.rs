@@ -69,6 +69,22 @@ pub(crate) fn mark_callback_thread() {
     CALLBACK.set(true);
 }
 
+/// A thread of the host that runs callbacks, while this lives.
+pub(crate) struct InCallback(());
+
+impl InCallback {
+    pub(crate) fn begin() -> Self {
+        CALLBACK.set(true);
+        InCallback(())
+    }
+}
+
+impl Drop for InCallback {
+    fn drop(&mut self) {
+        CALLBACK.set(false);
+    }
+}
+
 /// Whether this call is made by a callback.
 pub(crate) fn in_callback() -> bool {
     CALLBACK.get()

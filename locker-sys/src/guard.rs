@@ -4,12 +4,11 @@ use crate::boundary::{Callback, Given, Input, UserData, boundary, getter, output
 use crate::client::{CLIENTS, Client, Member, quiet};
 use crate::context;
 use crate::convert::millis;
-use crate::dispatch::Line;
 use crate::fail::Fail;
 use crate::handle::Table;
 use crate::limit::Limit;
+use crate::line::{Ending, Line};
 use crate::park::parked;
-use crate::thread::Latch;
 use crate::types::*;
 use locker_core::{ErrorKind, Lock};
 use std::ffi::{c_char, c_void};
@@ -159,8 +158,8 @@ pub(crate) fn live() -> usize {
 struct Guard {
     core: locker_core::Guard,
     client: Arc<Client>,
-    /// Opens after its last callback; nothing when there are none.
-    told: OnceLock<Arc<Latch>>,
+    /// How its callbacks end; nothing when there are none.
+    told: OnceLock<Ending>,
 }
 
 impl Guard {
@@ -176,9 +175,10 @@ impl Guard {
             None => None,
             on_change => Some(client.line(Callback::new(on_change, options.user_data))?),
         };
-        let told = line.as_ref().map_or_else(OnceLock::new, |line| OnceLock::from(line.closed()));
+        let told = line.as_ref().map_or_else(OnceLock::new, |line| OnceLock::from(line.ending()));
         let guard = Arc::new(Guard { core, client, told });
-        let handle = locker_guard { id: guard.client.adopt(&GUARDS, &guard)? };
+        let adopted = guard.client.adopt(&GUARDS, &guard).inspect_err(|_| guard.silence());
+        let handle = locker_guard { id: adopted? };
         if let Some(line) = line {
             guard.client.runtime.spawn(tell_changes(guard.clone(), handle, line));
         }
@@ -191,9 +191,9 @@ impl Guard {
             return Err(has_one());
         }
         let line = self.client.line(callback)?;
-        self.told.set(line.closed()).map_err(|_| has_one())?;
+        self.told.set(line.ending()).map_err(|_| has_one())?;
         // Who spends the handle from here on waits for the last callback. Who spent it before may not know of any.
-        GUARDS.get(handle.id)?;
+        GUARDS.get(handle.id).inspect_err(|_| self.silence())?;
         self.client.runtime.spawn(tell_changes(self.clone(), handle, line));
         Ok(())
     }
@@ -211,6 +211,7 @@ impl Guard {
 
     fn unlock(self: Arc<Self>, limit: Limit) -> Result<(), Fail> {
         let deadline = limit.deadline(self.client.core.timeout());
+        self.silence();
         // Of a loss that is known there is nothing to wait for.
         let lost = self.core.check().err().filter(|error| error.kind() == ErrorKind::Lost);
         let guard = self.clone();
@@ -219,9 +220,17 @@ impl Guard {
         lost.map_or(unlocked, |error| Err(error.into())).and(told)
     }
 
+    /// See `Ending::cut`.
+    fn silence(&self) {
+        if let Some(told) = self.told.get() {
+            told.cut();
+        }
+    }
+
     /// Spends the handle of a guard that has failed and that nobody was given.
     fn forget(&self, handle: locker_guard) {
         let _ = self.client.release(&GUARDS, handle.id);
+        self.silence();
         if let Some(told) = self.told.get() {
             told.wait_until(Limit::Usual.deadline(self.client.core.timeout()));
         }
@@ -229,8 +238,9 @@ impl Guard {
 }
 
 impl Member for Guard {
-    fn end(&self, id: u64) -> Option<Arc<Latch>> {
+    fn end(&self, id: u64) -> Option<Ending> {
         let _ = GUARDS.take(id);
+        self.silence();
         self.told.get().cloned()
     }
 }
@@ -251,6 +261,10 @@ fn with_options(mut lock: Lock, options: &Given<locker_lock_options>) -> Result<
 async fn tell_changes(guard: Arc<Guard>, handle: locker_guard, line: Line<locker_change_fn>) {
     while let Some(change) = guard.core.changed().await {
         let error = change.error.map(|error| locker_error::from(&Fail::from(error)));
-        line.tell(move |on_change| on_change.call(handle, change.state.into(), error.as_ref())).await;
+        let tell = move |on_change: &Callback<locker_change_fn>| {
+            on_change.call(handle, change.state.into(), error.as_ref());
+            true
+        };
+        line.tell(tell).await;
     }
 }

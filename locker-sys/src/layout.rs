@@ -31,9 +31,9 @@ frozen! {
 // Options may grow at the end; what is there stays where it is.
 #[cfg(target_pointer_width = "64")]
 frozen! {
-    locker_connect_options: 72 {
+    locker_connect_options: 80 {
         struct_size: 0, prefix: 8, ttl_ms: 16, timeout_ms: 24, username: 32, password: 40, ca_file: 48, cert_file: 56,
-        key_file: 64
+        key_file: 64, dispatch: 72, reserved: 76
     }
     locker_lock_options: 56 {
         struct_size: 0, value: 8, reason: 16, timeout_ms: 24, on_change: 32, user_data: 40, free_user_data: 48

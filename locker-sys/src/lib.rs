@@ -7,13 +7,16 @@ mod boundary;
 mod context;
 mod convert;
 mod dispatch;
+mod due;
 mod fail;
 mod handle;
 mod layout;
 mod limit;
+mod line;
 #[cfg(test)]
 mod panics;
 mod park;
+mod ready;
 mod runtime;
 mod thread;
 mod types;
@@ -23,10 +26,13 @@ mod client;
 mod guard;
 mod watcher;
 
+mod event_loop;
+
 mod log;
 mod shutdown;
 
 pub use client::*;
+pub use event_loop::*;
 pub use guard::*;
 pub use log::*;
 pub use shutdown::*;

@@ -67,6 +67,8 @@ fn call(name: &str) -> Option<Gave> {
         match name {
             "locker_connect" => fails(|e| locker_connect(text, null(), Some(&mut out()), e)),
             "locker_disconnect" => fails(|e| locker_disconnect(client, 0, e)),
+            "locker_client_fd" => fails(|e| locker_client_fd(client, Some(&mut out()), e)),
+            "locker_dispatch" => fails(|e| locker_dispatch(client, 0, Some(&mut out()), e)),
             "locker_get" => fails(|e| locker_get(client, text, 0, Some(&mut out()), e)),
             "locker_get_cached" => fails(|e| locker_get_cached(client, text, 0, Some(&mut out()), e)),
             "locker_lock" => fails(|e| locker_lock(client, text, &lock, Some(&mut out()), e)),

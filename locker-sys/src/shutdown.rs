@@ -32,15 +32,18 @@ fn shutdown(limit: Limit) {
     let clients = runtime.as_ref().map(Client::take_all).unwrap_or_default();
     let usual = clients.iter().map(|client| client.core.timeout()).max().unwrap_or(USUAL);
     let deadline = if limit == Limit::NoWait { Limit::Usual } else { limit }.deadline(usual);
-    clients.iter().for_each(|client| client.retire());
+    let callbacks: Vec<_> = clients.iter().flat_map(|client| client.retire()).collect();
     // Their callback threads end when nobody can call them any more.
     drop(clients);
     if let Some(runtime) = runtime {
         runtime.stop_after(deadline);
         if waits { runtime.join() } else { runtime.leave() }
     }
-    // Also for what an earlier one did not wait for.
     if waits {
+        // Those of the host's threads; ours are waited for below, also for what an earlier shutdown did not wait for.
+        for callback in callbacks {
+            callback.wait_until(deadline);
+        }
         thread::join_ending(deadline);
     }
 }

@@ -94,7 +94,8 @@ pub(crate) fn join_ending(deadline: Instant) {
     will_end(threads.into_iter().filter_map(|thread| thread.join_until(deadline).err()).collect::<Vec<_>>());
 }
 
-struct OpenOnDrop(Arc<Latch>);
+/// Opens a latch when it goes.
+pub(crate) struct OpenOnDrop(pub(crate) Arc<Latch>);
 
 impl Drop for OpenOnDrop {
     fn drop(&mut self) {

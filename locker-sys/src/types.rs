@@ -157,7 +157,8 @@ pub struct locker_info {
 
 /// Called when a guard changes state, in order; LOCKER_ENDED is the last call. LOCKER_WAITING says that
 /// it lost its place in the queue and entered again; no other state comes twice running. `error` says why
-/// it ended, is at risk or entered again; it is NULL when locker_unlock ended it.
+/// it ended, is at risk or entered again; it is NULL when locker_unlock ended it. (See EVENT LOOP for who is not
+/// told of what they end themselves.)
 pub type locker_change_fn = Option<
     unsafe extern "C" fn(user_data: *mut c_void, guard: locker_guard, state: locker_state, error: *const locker_error),
 >;
@@ -199,6 +200,11 @@ pub struct locker_connect_options {
     /// PEM files of the client's certificate and its key. NULL: none.
     pub cert_file: *const c_char,
     pub key_file: *const c_char,
+    /// 1: the client's callbacks are run by locker_dispatch and by nothing else, see EVENT LOOP. 0: by a thread of
+    /// the library.
+    pub dispatch: i32,
+    /// Zero, for what is to come.
+    pub reserved: i32,
 }
 
 /// As locker_connect_options. The library owns user_data from the call on, even a failed one (but for a

@@ -3,11 +3,10 @@
 use crate::boundary::{Callback, Given, Input, boundary, output, text};
 use crate::client::{CLIENTS, Client, Member, quiet};
 use crate::context;
-use crate::dispatch::Line;
 use crate::fail::Fail;
 use crate::handle::Table;
 use crate::limit::Limit;
-use crate::thread::Latch;
+use crate::line::{Ending, Line};
 use crate::types::*;
 use locker_core::Info;
 use std::ffi::c_char;
@@ -74,6 +73,7 @@ pub extern "C" fn locker_unwatch(
         limit.may_wait()?;
         let watcher = client.release(&WATCHERS, watcher.id)?;
         watcher.ended.send_replace(Some(End::Unwatched));
+        watcher.silence();
         let deadline = limit.deadline(client.core.timeout());
         watcher.told.as_ref().map_or(Ok(()), |told| quiet(told, limit, deadline))
     })
@@ -96,8 +96,8 @@ struct Watcher {
     core: Mutex<locker_core::Watcher>,
     client: Arc<Client>,
     ended: watch::Sender<Option<End>>,
-    /// Opens after its last callback; `None` when events are pulled.
-    told: Option<Arc<Latch>>,
+    /// How its callbacks end; `None` when events are pulled.
+    told: Option<Ending>,
 }
 
 impl Watcher {
@@ -109,13 +109,21 @@ impl Watcher {
             None => None,
             on_event => Some(client.line(Callback::new(on_event, options.user_data))?),
         };
-        let (core, ended, told) = (Mutex::new(core), watch::Sender::new(None), line.as_ref().map(Line::closed));
+        let (core, ended, told) = (Mutex::new(core), watch::Sender::new(None), line.as_ref().map(Line::ending));
         let watcher = Arc::new(Watcher { core, client, ended, told });
-        let handle = locker_watcher { id: watcher.client.adopt(&WATCHERS, &watcher)? };
+        let adopted = watcher.client.adopt(&WATCHERS, &watcher).inspect_err(|_| watcher.silence());
+        let handle = locker_watcher { id: adopted? };
         if let Some(line) = line {
             watcher.client.runtime.spawn(tell_events(watcher.clone(), line));
         }
         Ok(handle)
+    }
+
+    /// See `Ending::cut`.
+    fn silence(&self) {
+        if let Some(told) = &self.told {
+            told.cut();
+        }
     }
 
     /// The next event; `None` when the watcher has ended, and then for ever.
@@ -149,9 +157,10 @@ impl Watcher {
 }
 
 impl Member for Watcher {
-    fn end(&self, id: u64) -> Option<Arc<Latch>> {
+    fn end(&self, id: u64) -> Option<Ending> {
         let _ = WATCHERS.take(id);
         self.ended.send_replace(Some(End::Disconnected));
+        self.silence();
         self.told.clone()
     }
 }
@@ -165,9 +174,11 @@ async fn tell_events(watcher: Arc<Watcher>, line: Line<locker_event_fn>) {
         let event = event.map(|info| locker_info::from(&*info)).map_err(|fail| locker_error::from(&fail));
         let watcher = watcher.clone();
         let tell = move |on_event: &Callback<locker_event_fn>| {
-            if *watcher.ended.borrow() != Some(End::Unwatched) {
+            let wanted = *watcher.ended.borrow() != Some(End::Unwatched);
+            if wanted {
                 on_event.call(event.as_ref());
             }
+            wanted
         };
         line.tell(tell).await;
     }

@@ -18,10 +18,10 @@ fn header_is_current() {
 
 #[test]
 fn header_compiles_as_c_and_as_cpp() {
-    for standard in ["c99", "c11", "c17"] {
+    for standard in ["c99", "c11", "c17", "c2x"] {
         compile("cc", "c", standard);
     }
-    for standard in ["c++11", "c++14", "c++17", "c++20"] {
+    for standard in ["c++11", "c++14", "c++17", "c++20", "c++23"] {
         compile("c++", "c++", standard);
     }
 }

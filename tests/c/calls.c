@@ -116,6 +116,12 @@ static void *out(call *call, void *out) {
   return NULL;
 }
 
+/* Every third place is that of a client whose callbacks run in locker_dispatch. */
+static locker_connect_options for_place(int place) {
+  return (locker_connect_options){
+      .struct_size = sizeof(locker_connect_options), .prefix = prefix(), .dispatch = place % 3 == 2};
+}
+
 static locker_error *error(call *call) { return call->to_error = below(call->dice, 2) ? &call->error : NULL; }
 
 /* Checks the code of a call, and gives whether it worked. */
@@ -141,8 +147,8 @@ static bool worked(call *call, const char *function, locker_code code) {
   case LOCKER_UNAVAILABLE: /* on a machine that is too slow for these limits, too */
   case LOCKER_LOST:
     return false;
-  case LOCKER_INVALID: /* locker_watch_next of one with on_event, locker_on_change of one that has it */
-    CHECK(!strcmp(function, "watch_next") || !strcmp(function, "on_change"));
+  case LOCKER_INVALID: /* of one with on_event, of one that has on_change, of one that was not connected for it */
+    CHECK(!strcmp(function, "watch_next") || !strcmp(function, "on_change") || !strcmp(function, "dispatch"));
     return false;
   default:
     if (!refused) fail(__FILE__, __LINE__, function, locker_code_name(code));
@@ -336,11 +342,12 @@ static void disconnect(call *call) {
 
 /* A new client in the place of one that somebody has ended. */
 static void connect_anew(call *call) {
-  _Atomic uint64_t *place = &clients[below(call->dice, CLIENTS)];
+  int number = below(call->dice, CLIENTS);
+  _Atomic uint64_t *place = &clients[number];
   uint64_t before = *place;
   locker_info info;
   if (call->in_callback || locker_get((locker_client){before}, "n0", 0, &info, NULL) != LOCKER_BAD_HANDLE) return;
-  locker_connect_options o = {.struct_size = sizeof o, .prefix = prefix()};
+  locker_connect_options o = for_place(number);
   locker_client client;
   if (!worked(call, "connect", locker_connect(endpoints(), &o, &client, error(call)))) return;
   made(client.id, CLIENT, 0);
@@ -354,7 +361,13 @@ static void connect_badly(call *call) {
   locker_connect_options o = {.struct_size = sizeof o, .timeout_ms = 1};
   const char *where = bad[below(call->dice, 6)];
   call->bad = true;
-  switch (below(call->dice, 4)) {
+  switch (below(call->dice, 6)) {
+  case 4:
+    o.dispatch = 2 + below(call->dice, 9), where = "127.0.0.1:1";
+    break;
+  case 5:
+    o.reserved = 1 + below(call->dice, 9), where = "127.0.0.1:1";
+    break;
   case 0:
     o.ttl_ms = 1, where = "127.0.0.1:1";
     break;
@@ -370,6 +383,28 @@ static void connect_badly(call *call) {
   locker_client client = {77};
   worked(call, "connect", locker_connect(where, &o, out(call, &client), error(call)));
   CHECK(client.id == 77);
+}
+
+/* Runs callbacks here, each of which may make any call. */
+static void dispatch(call *call) {
+  size_t ran = 77, max = (size_t)below(call->dice, 4);
+  size_t *to = below(call->dice, 2) ? &ran : NULL;
+  locker_client client = {handle(call, CLIENT)};
+  if (call->in_callback) {
+    CHECK(locker_dispatch(client, max, to, error(call)) == LOCKER_BAD_CONTEXT && ran == 77);
+  } else if (worked(call, "dispatch", locker_dispatch(client, max, to, error(call)))) {
+    CHECK(!to || max == 0 || ran <= max);
+  } else {
+    CHECK(ran == 77);
+  }
+}
+
+static void client_fd(call *call) {
+  int fd = -77;
+  int *to = out(call, &fd);
+  locker_client client = {handle(call, CLIENT)};
+  if (worked(call, "dispatch", locker_client_fd(client, to, error(call)))) CHECK(fd >= 0);
+  else CHECK(fd == -77);
 }
 
 static void set_log(call *call) {
@@ -393,7 +428,7 @@ static void any_call(dice *dice, bool in_callback) {
   static void (*const calls[])(call *) = {
       lock,  lock,       lock,       lock,    lock,       unlock,       unlock,        unlock,  wait_for_it, look_at_guard,
       watch, watch_next, watch_next, unwatch, disconnect, connect_anew, connect_badly, set_log, small_ones,  shut_down,
-      get,   hear,
+      get,   hear,       dispatch,   dispatch, client_fd,
   };
   call call = {.dice = dice, .in_callback = in_callback, .good = chance(dice, in_callback ? 0.3 : good)};
   calls[below(dice, sizeof calls / sizeof *calls)](&call);
@@ -416,7 +451,13 @@ int main(int argc, char **argv) {
   if (good > 1) good = 1;
   memset(too_long, 'n', sizeof too_long - 1);
   int64_t begin = now_ms();
-  for (int i = 0; i < CLIENTS; i++) made(clients[i] = connected().id, CLIENT, 0);
+  for (int i = 0; i < CLIENTS; i++) {
+    locker_connect_options o = for_place(i);
+    locker_client client;
+    locker_error error;
+    CHECK(locker_connect(endpoints(), &o, &client, &error) == LOCKER_OK);
+    made(clients[i] = client.id, CLIENT, 0);
+  }
   pthread_t all[THREADS];
   for (int i = 0; i < THREADS; i++) all[i] = thread(run, (void *)(uintptr_t)(seed + (uint64_t)i * 1000003));
   for (int i = 0; i < THREADS; i++) pthread_join(all[i], NULL);

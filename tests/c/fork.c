@@ -1,5 +1,5 @@
 /* A child of fork has no threads of the library: every call says so at once, and the parent does not notice. */
-#include "test.h"
+#include "loop.h"
 
 #include <sched.h>
 #include <signal.h>
@@ -51,6 +51,9 @@ static void in_the_child(void) {
   REFUSED(locker_get_cached(client, "x", 0, &info, &error));
   REFUSED(locker_watch_next(watcher, 0, &info, &error));
   REFUSED(locker_unwatch(watcher, 0, &error));
+  int fd;
+  REFUSED(locker_client_fd(client, &fd, &error));
+  REFUSED(locker_dispatch(client, 0, NULL, &error));
   REFUSED(locker_disconnect(client, 0, &error));
   CHECK(locker_guard_state(guard) == LOCKER_NONE);
   CHECK(locker_guard_token(guard) == 0 && locker_guard_remaining_ms(guard) == 0);
@@ -261,6 +264,28 @@ static void process_1_is_told_from_its_child(void) {
   }
 }
 
+/* A loop's client, whose descriptor the child has, too. */
+static void child_of_a_loop_is_told(void) {
+  locker_client loop = connected_for_loop(0);
+  story story = STORY;
+  locker_guard g = started(loop, "loop", &story);
+  CHECK(due_within(loop, 60000));
+  int fd = fd_of(loop);
+  pid_t child = fork();
+  CHECK(child >= 0);
+  if (!child) {
+    alarm(20);
+    bool refused = locker_dispatch(loop, 0, NULL, NULL) == LOCKER_BAD_CONTEXT &&
+                   locker_client_fd(loop, &fd, NULL) == LOCKER_BAD_CONTEXT &&
+                   locker_unlock(g, LOCKER_NO_WAIT, NULL) == LOCKER_BAD_CONTEXT;
+    _exit(refused && counted(&story.told) == 0 && counted(&story.freed) == 0 ? 0 : 1);
+  }
+  succeeds(child);
+  CHECK(dispatched(loop, 0) == 1 && counted(&story.told) == 1 && locker_guard_state(g) == LOCKER_HELD);
+  OK(locker_disconnect(loop, 0, &error));
+  CHECK(counted(&story.freed) == 1);
+}
+
 static void child_uses_its_own(void) {
   pid_t child = fork();
   CHECK(child >= 0);
@@ -282,6 +307,7 @@ int main(void) {
   guard = locked(client, "parent");
   OK(locker_watch(client, "parent", NULL, &watcher, &error));
   child_is_told();
+  child_of_a_loop_is_told();
   child_of_a_busy_parent_is_told();
   parent_is_unhurt();
   CHECK(locker_guard_state(guard) == LOCKER_HELD);

@@ -1,5 +1,5 @@
 /* The layout and the signatures of the header, frozen: locker-sys/src/layout.rs has the same numbers.
- * Compiled as C99 to C17 and as C++11 to C++20; it need not run. */
+ * Compiled as C99 to C23 and as C++11 to C++23; it need not run. */
 #include "locker.h"
 
 #define JOIN_(a, b) a##b
@@ -41,7 +41,7 @@ FROZEN(sizeof ((locker_info *)0)->value == LOCKER_VALUE_MAX + 1);
 FROZEN(sizeof ((locker_info *)0)->reason == LOCKER_REASON_MAX + 1);
 
 #if UINTPTR_MAX > 0xffffffffu
-SIZE(locker_connect_options, 72);
+SIZE(locker_connect_options, 80);
 AT(locker_connect_options, struct_size, 0);
 AT(locker_connect_options, prefix, 8);
 AT(locker_connect_options, ttl_ms, 16);
@@ -51,6 +51,8 @@ AT(locker_connect_options, password, 40);
 AT(locker_connect_options, ca_file, 48);
 AT(locker_connect_options, cert_file, 56);
 AT(locker_connect_options, key_file, 64);
+AT(locker_connect_options, dispatch, 72);
+AT(locker_connect_options, reserved, 76);
 
 SIZE(locker_lock_options, 56);
 AT(locker_lock_options, struct_size, 0);
@@ -90,6 +92,8 @@ void signatures(void) {
   SIGNATURE(size_t, locker_live_handles, void);
   SIGNATURE(locker_code, locker_connect, const char *, const locker_connect_options *, locker_client *, locker_error *);
   SIGNATURE(locker_code, locker_disconnect, locker_client, int64_t, locker_error *);
+  SIGNATURE(locker_code, locker_client_fd, locker_client, int *, locker_error *);
+  SIGNATURE(locker_code, locker_dispatch, locker_client, size_t, size_t *, locker_error *);
   SIGNATURE(locker_code, locker_get, locker_client, const char *, int64_t, locker_info *, locker_error *);
   SIGNATURE(locker_code, locker_get_cached, locker_client, const char *, int64_t, locker_info *, locker_error *);
   SIGNATURE(locker_code, locker_lock, locker_client, const char *, const locker_lock_options *, locker_guard *,

@@ -1,6 +1,8 @@
 /* Each argument of each function wrong in each way: a code and a message that names it, and nothing lost. */
 #include "test.h"
 
+#include <stddef.h>
+
 static locker_client client;
 static locker_guard guard, untouched = {77};
 static locker_watcher watcher;
@@ -21,6 +23,8 @@ static void null_pointers(void) {
   FAILS(LOCKER_INVALID, "name is NULL", locker_lock_start(client, NULL, NULL, &g, &error));
   FAILS(LOCKER_INVALID, "out is NULL", locker_lock_start(client, "x", NULL, NULL, &error));
   FAILS(LOCKER_INVALID, "out is NULL", locker_guard_info(guard, NULL, &error));
+  FAILS(LOCKER_INVALID, "out is NULL", locker_client_fd(client, NULL, &error));
+  FAILS(LOCKER_INVALID, "on_change is NULL", locker_on_change(guard, NULL, NULL, NULL, &error));
   FAILS(LOCKER_INVALID, "name is NULL", locker_get(client, NULL, 0, &info, &error));
   FAILS(LOCKER_INVALID, "out is NULL", locker_get(client, "x", 0, NULL, &error));
   FAILS(LOCKER_INVALID, "name is NULL", locker_get_cached(client, NULL, 0, &info, &error));
@@ -35,6 +39,9 @@ static void nobody_wants_the_error(void) {
   locker_watcher w;
   locker_client c;
   CHECK(locker_connect(NULL, NULL, &c, NULL) == LOCKER_INVALID);
+  CHECK(locker_client_fd((locker_client){0}, NULL, NULL) == LOCKER_INVALID);
+  CHECK(locker_dispatch((locker_client){0}, 0, NULL, NULL) == LOCKER_BAD_HANDLE);
+  CHECK(locker_on_change((locker_guard){0}, NULL, NULL, NULL, NULL) == LOCKER_INVALID);
   CHECK(locker_disconnect((locker_client){0}, 0, NULL) == LOCKER_BAD_HANDLE);
   CHECK(locker_lock(client, NULL, NULL, &g, NULL) == LOCKER_INVALID);
   CHECK(locker_lock_start(client, NULL, NULL, &g, NULL) == LOCKER_INVALID);
@@ -60,6 +67,9 @@ static void handles(void) {
     FAILS(LOCKER_BAD_HANDLE, "client", locker_get(no, "x", 0, &info, &error));
     FAILS(LOCKER_BAD_HANDLE, "client", locker_get_cached(no, "x", 0, &info, &error));
     FAILS(LOCKER_BAD_HANDLE, "client", locker_watch(no, "x", NULL, &w, &error));
+    int fd;
+    FAILS(LOCKER_BAD_HANDLE, "client", locker_client_fd(no, &fd, &error));
+    FAILS(LOCKER_BAD_HANDLE, "client", locker_dispatch(no, 0, NULL, &error));
     FAILS(LOCKER_BAD_HANDLE, "client", locker_disconnect(no, 0, &error));
   }
   const uint64_t no_guard[] = {0, UINT64_MAX, client.id, watcher.id};
@@ -174,6 +184,8 @@ static void connect_options(void) {
   CONNECT_FAILS("options.cert_file", .key_file = "/nonexistent");
   CONNECT_FAILS("ttl", .ttl_ms = 1);
   CONNECT_FAILS("options.timeout_ms", .timeout_ms = LOCKER_NO_WAIT);
+  CONNECT_FAILS("options.dispatch is 2", .dispatch = 2);
+  CONNECT_FAILS("options.reserved", .reserved = INT32_MIN);
   FAILS(LOCKER_INVALID, "endpoint", locker_connect("", NULL, &c, &error));
   FAILS(LOCKER_INVALID, "endpoint", locker_connect("no url at all", NULL, &c, &error));
   FAILS(LOCKER_INVALID, "endpoints", locker_connect(not_utf8, NULL, &c, &error));
@@ -211,6 +223,8 @@ static void struct_sizes(void) {
   locker_guard g;
   locker_watcher w;
   const size_t wrong[] = {0, 1, sizeof(void *), sizeof(locker_watch_options) - 1, 4097, SIZE_MAX};
+  locker_connect_options short_by_one = {.struct_size = offsetof(locker_connect_options, dispatch) - 1};
+  FAILS(LOCKER_INVALID, "options.struct_size", locker_connect(endpoints(), &short_by_one, &c, &error));
   EACH(wrong, i) {
     locker_connect_options connect = {.struct_size = wrong[i]};
     FAILS(LOCKER_INVALID, "options.struct_size", locker_connect(endpoints(), &connect, &c, &error));

@@ -27,7 +27,7 @@ static inline void row_told(const char *figure, const char *verdict) {
     int length = snprintf(line, sizeof line, "%d\t%s\t%ld\t%ld\t%s\t%s\n", row.number, row.name, row.ran, row.asked, figure,
                           verdict);
     int file = open(report, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (file < 0 || write(file, line, length) != length) perror(report);
+    if (file < 0 || write(file, line, (size_t)length) != length) perror(report);
     if (file >= 0) close(file);
   }
   row.number = 0;
@@ -36,7 +36,7 @@ static inline void row_told(const char *figure, const char *verdict) {
 /* Begins a row: how many trials to run, LOCKER_TRIALS (a tenth by default) of those that the table asks for. */
 static inline long trials(int number, const char *name, long asked) {
   const char *scale = getenv("LOCKER_TRIALS");
-  double wanted = asked * (scale && *scale ? atof(scale) : 0.1);
+  double wanted = (double)asked * (scale && *scale ? atof(scale) : 0.1);
   row.number = number, row.name = name, row.asked = asked;
   row.ran = wanted < 1 ? 1 : (long)wanted;
   return row.ran;

@@ -66,11 +66,11 @@ run() {
 
 # The examples are built as their readers build them.
 examples() {
-  for example in lock watch; do
+  for example in lock watch loop; do
     ${CC:-cc} -Wall -Wextra -Werror "$root/examples/$example.c" -o "$out/$example" -I"$root/include" -L"$out" -llocker ||
       return 1
   done
-  sh "$root/examples/check.sh" "$out/lock" "$out/watch" example.c
+  sh "$root/examples/check.sh" "$out/lock" "$out/watch" example.c && sh "$root/examples/check_loop.sh" "$out/loop"
 }
 
 all=no

@@ -60,6 +60,40 @@ static void what_was_held_is_free(void) {
   leave(client);
 }
 
+/* Every call after it, with handles from before. */
+static void calls_after_it(void) {
+  client = connected();
+  locker_guard guard = locked(client, "after");
+  locker_watcher watcher;
+  OK(locker_watch(client, "after", NULL, &watcher, &error));
+  locker_shutdown(0);
+  int before = counted(&freed), fd;
+  locker_info info;
+  locker_lock_options lock = {
+      .struct_size = sizeof lock, .on_change = on_change, .user_data = &freed, .free_user_data = count_free};
+  locker_watch_options watch = {
+      .struct_size = sizeof watch, .on_event = on_event, .user_data = &freed, .free_user_data = count_free};
+  FAILS(LOCKER_BAD_HANDLE, "client", locker_lock(client, "x", &lock, &guard, &error));
+  FAILS(LOCKER_BAD_HANDLE, "client", locker_lock_start(client, "x", &lock, &guard, &error));
+  FAILS(LOCKER_BAD_HANDLE, "client", locker_watch(client, "x", &watch, &watcher, &error));
+  FAILS(LOCKER_BAD_HANDLE, "guard", locker_on_change(guard, on_change, &freed, count_free, &error));
+  CHECK(counted(&freed) == before + 4);
+  FAILS(LOCKER_BAD_HANDLE, "client", locker_get(client, "x", 0, &info, &error));
+  FAILS(LOCKER_BAD_HANDLE, "client", locker_get_cached(client, "x", 0, &info, &error));
+  FAILS(LOCKER_BAD_HANDLE, "client", locker_client_fd(client, &fd, &error));
+  FAILS(LOCKER_BAD_HANDLE, "client", locker_dispatch(client, 0, NULL, &error));
+  FAILS(LOCKER_BAD_HANDLE, "client", locker_disconnect(client, 0, &error));
+  FAILS(LOCKER_BAD_HANDLE, "guard", locker_wait(guard, 0, &error));
+  FAILS(LOCKER_BAD_HANDLE, "guard", locker_guard_info(guard, &info, &error));
+  FAILS(LOCKER_BAD_HANDLE, "guard", locker_unlock(guard, 0, &error));
+  FAILS(LOCKER_BAD_HANDLE, "watcher", locker_watch_next(watcher, 0, &info, &error));
+  FAILS(LOCKER_BAD_HANDLE, "watcher", locker_unwatch(watcher, 0, &error));
+  CHECK(locker_guard_state(guard) == LOCKER_NONE && locker_guard_token(guard) == 0);
+  CHECK(locker_guard_remaining_ms(guard) == 0 && locker_live_handles() == 0);
+  locker_shutdown(0);
+  CHECK(threads(NULL) == 1); /* and none of these has made one */
+}
+
 static void not_waited_for(void) {
   client = connected();
   locked(client, "x");
@@ -143,6 +177,7 @@ int main(void) {
   locker_shutdown(-5);
   for (int i = 0; i < 3; i++) everything_ends();
   what_was_held_is_free();
+  calls_after_it();
   not_waited_for();
   a_disconnect_behind_the_call_is_finished();
   in_a_callback();

@@ -54,6 +54,7 @@ fn step(u: &mut Unstructured<'_>) -> Result<()> {
     let (client, guard, watcher) = (locker_client { id }, locker_guard { id }, locker_watcher { id });
     let (mut new_client, mut new_guard) = (MaybeUninit::zeroed(), MaybeUninit::zeroed());
     let (mut new_watcher, mut info) = (MaybeUninit::zeroed(), MaybeUninit::<locker_info>::zeroed());
+    let (mut fd, mut ran) = (MaybeUninit::new(-77), MaybeUninit::new(77));
     let some = u.ratio(7, 8)?;
     let user_data = std::ptr::null_mut();
     let lock = locker_lock_options {
@@ -73,7 +74,7 @@ fn step(u: &mut Unstructured<'_>) -> Result<()> {
     };
     // SAFETY: all texts end with a NUL; the sizes of options are not above the true ones.
     let code = unsafe {
-        match u.int_in_range(0..=11)? {
+        match u.int_in_range(0..=13)? {
             0 => {
                 // No connection: its ttl is too short in any case.
                 let options = locker_connect_options {
@@ -86,6 +87,8 @@ fn step(u: &mut Unstructured<'_>) -> Result<()> {
                     ca_file: null(),
                     cert_file: null(),
                     key_file: null(),
+                    dispatch: u.arbitrary()?,
+                    reserved: u.int_in_range(0..=3)?,
                 };
                 locker_connect(name.pointer(), &options, some.then_some(&mut new_client), e)
             }
@@ -111,6 +114,8 @@ fn step(u: &mut Unstructured<'_>) -> Result<()> {
                 locker_watch(client, name.pointer(), &watch, some.then_some(&mut new_watcher), e)
             }
             9 => locker_watch_next(watcher, time, some.then_some(&mut info), e),
+            12 => locker_client_fd(client, some.then_some(&mut fd), e),
+            13 => locker_dispatch(client, u.arbitrary()?, some.then_some(&mut ran), e),
             10 => locker_get_cached(client, name.pointer(), time, some.then_some(&mut info), e),
             _ => locker_unwatch(watcher, time, e),
         }
@@ -119,6 +124,8 @@ fn step(u: &mut Unstructured<'_>) -> Result<()> {
     // SAFETY: zeros are one of each.
     let outputs = unsafe { [new_client.assume_init().id, new_guard.assume_init().id, new_watcher.assume_init().id] };
     assert_eq!(outputs, [0; 3], "a refused call has written its output");
+    // SAFETY: they were given values above.
+    assert_eq!(unsafe { (fd.assume_init(), ran.assume_init()) }, (-77, 77));
     assert!(locker_guard_state(guard) == locker_state::LOCKER_NONE && locker_guard_token(guard) == 0);
     Ok(())
 }
