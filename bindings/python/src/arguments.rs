@@ -1,10 +1,10 @@
 //! What Python passes in, checked.
 
+use crate::environment;
 use crate::error::{Failure, Result};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyInt, PySequence, PyString};
-use std::env;
+use pyo3::types::{PyBool, PyDelta, PyInt, PySequence, PyString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -76,6 +76,10 @@ impl FromPyObject<'_, '_> for Seconds {
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         Ok(Argument(match object.extract::<f64>() {
             Ok(seconds) if !object.is_instance_of::<PyBool>() => duration(seconds).map_err(Problem::Value),
+            Err(_) if object.cast::<PyDelta>().is_ok() => Err(Problem::Type {
+                expected: "a number of seconds",
+                class: "timedelta: give its total_seconds()".into(),
+            }),
             Err(_) if object.is_instance_of::<PyInt>() => {
                 Err(Problem::Value("too large for a number of seconds".into()))
             }
@@ -111,9 +115,7 @@ pub(crate) fn endpoints(given: Option<&Bound<'_, PyAny>>) -> Result<String> {
             Ok(sequence) if !given.is_instance_of::<PyString>() => joined(sequence),
             _ => given.extract::<Text>()?.named("endpoints"),
         },
-        None => Ok(from_environment("LOCKER_ENDPOINTS")?
-            .or(from_environment("ETCDCTL_ENDPOINTS")?)
-            .unwrap_or_else(|| DEFAULT_ENDPOINT.into())),
+        None => Ok(environment::endpoints()?.unwrap_or_else(|| DEFAULT_ENDPOINT.into())),
     }
 }
 
@@ -126,14 +128,6 @@ fn joined(endpoints: &Bound<'_, PySequence>) -> Result<String> {
         return Err(Failure::Invalid("endpoints: one of them is empty".into()));
     }
     Ok(list.join(","))
-}
-
-fn from_environment(variable: &str) -> Result<Option<String>> {
-    match env::var(variable) {
-        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
-        Err(env::VarError::NotPresent) => Ok(None),
-        Err(env::VarError::NotUnicode(_)) => Err(Failure::Invalid(format!("${variable}: not valid UTF-8"))),
-    }
 }
 
 /// A user's name and password, of use only together.

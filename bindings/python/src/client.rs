@@ -2,9 +2,12 @@
 
 use crate::arguments::{self, File, Seconds, Text};
 use crate::copies::Copies;
+use crate::environment;
 use crate::error::Result;
 use crate::guard::Guard;
 use crate::info::Info;
+use crate::log;
+use crate::loss::OnLost;
 use crate::owned::Owned;
 use crate::runtime::Runtime;
 use crate::watcher::Watcher;
@@ -13,8 +16,11 @@ use crate::{exit, scope};
 use locker::ErrorKind;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
+use std::future::Future;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// What a Client, its guards and its watchers share. When the last of them is gone it disconnects by itself.
@@ -35,12 +41,13 @@ impl Drop for Connection {
 /// Connect to an etcd cluster.
 ///
 /// endpoints: one URL, several with commas between them, or a sequence of URLs. Left out: $LOCKER_ENDPOINTS, else
-///     $ETCDCTL_ENDPOINTS, else http://127.0.0.1:2379.
+///     $ETCDCTL_ENDPOINTS, else http://127.0.0.1:2379; and how to be let in there (username to key_file) comes from the
+///     environment too, where it is left out.
 /// prefix: is put before every key; programs that share locks must agree on it. May be empty, which is how to share a
 ///     lock with `etcdctl lock NAME`.
 /// ttl: seconds for which a dead process keeps its locks; at least 2, a fraction is rounded up to a whole second.
 /// timeout: seconds that everything may take that waits for etcd (and not for another holder of a lock).
-/// username, password: of an etcd user.
+/// username, password: of an etcd user; both or none.
 /// ca_file: a PEM file with the certificate authorities to trust in place of the system's.
 /// cert_file, key_file: PEM files with the client's certificate chain and its key.
 ///
@@ -90,32 +97,67 @@ pub(crate) fn connecting(
     endpoints: Option<&Bound<'_, PyAny>>,
     options: Options,
 ) -> Result<Work<Connection>> {
+    let runtime = Runtime::get(py)?;
+    log::follow(py);
+    let from_environment = endpoints.is_none();
     let endpoints = arguments::endpoints(endpoints)?;
     let prefix = options.prefix.named("prefix")?;
     let mut connect = locker::Client::connect(&endpoints)
         .prefix(&prefix)
         .ttl(options.ttl.named("ttl")?)
         .timeout(options.timeout.named("timeout")?);
-    if let Some((name, password)) = arguments::user(options.username, options.password)? {
-        connect = connect.user(name, password);
-    }
-    if let Some(file) = options.ca_file {
-        connect = connect.ca_file(file.named("ca_file")?);
-    }
-    if let Some(file) = options.cert_file {
-        connect = connect.cert_file(file.named("cert_file")?);
-    }
-    if let Some(file) = options.key_file {
-        connect = connect.key_file(file.named("key_file")?);
-    }
     if let Some(name) = program(py) {
         connect = connect.program(name);
     }
-    let runtime = Runtime::get(py)?;
+    let access = Access {
+        user: arguments::user(options.username, options.password)?,
+        ca_file: options.ca_file.map(|file| file.named("ca_file")).transpose()?,
+        cert_file: options.cert_file.map(|file| file.named("cert_file")).transpose()?,
+        key_file: options.key_file.map(|file| file.named("key_file")).transpose()?,
+    };
+    let connect = if from_environment { access.or_environment()? } else { access }.apply(connect);
     Ok(Work::new(runtime, async move {
         let client = Owned::new(runtime, connect.await?);
         Ok(Connection { client, endpoints, prefix })
     }))
+}
+
+/// How to be let in.
+struct Access {
+    user: Option<(String, String)>,
+    ca_file: Option<PathBuf>,
+    cert_file: Option<PathBuf>,
+    key_file: Option<PathBuf>,
+}
+
+impl Access {
+    /// What is left out, from the environment; what goes together is taken from one of both.
+    fn or_environment(mut self) -> Result<Self> {
+        if self.user.is_none() {
+            self.user = environment::user()?;
+        }
+        if self.cert_file.is_none() && self.key_file.is_none() {
+            (self.cert_file, self.key_file) = (environment::cert_file(), environment::key_file());
+        }
+        self.ca_file = self.ca_file.or_else(environment::ca_file);
+        Ok(self)
+    }
+
+    fn apply(self, mut connect: locker::Connect) -> locker::Connect {
+        if let Some((name, password)) = self.user {
+            connect = connect.user(name, password);
+        }
+        if let Some(file) = self.ca_file {
+            connect = connect.ca_file(file);
+        }
+        if let Some(file) = self.cert_file {
+            connect = connect.cert_file(file);
+        }
+        if let Some(file) = self.key_file {
+            connect = connect.key_file(file);
+        }
+        connect
+    }
 }
 
 /// The name of the running script, or of the package run by `python -m`: the process is called python, which helps
@@ -133,6 +175,19 @@ fn program(py: Python<'_>) -> Option<String> {
 #[pyo3(signature = (client, name, /))]
 pub(crate) fn cached<'py>(py: Python<'py>, client: &Client, name: Text) -> Result<Option<Bound<'py, PyAny>>> {
     client.known(py, &name.named("name")?)
+}
+
+/// Whether a client can still be used: neither disconnected, nor ended since etcd's history went back, nor inherited.
+#[pyfunction]
+#[pyo3(signature = (client, /))]
+pub(crate) fn is_open(client: &Client) -> bool {
+    client.connection.client.get().is_ok_and(|client| !has_ended(client))
+}
+
+fn has_ended(client: &locker::Client) -> bool {
+    // A name that is always refused, but not before the client has been looked at: nothing is asked of etcd.
+    let refused = pin!(client.get("")).poll(&mut Context::from_waker(Waker::noop()));
+    matches!(refused, Poll::Ready(Err(error)) if error.kind() == ErrorKind::Cancelled)
 }
 
 /// A connection to an etcd cluster, made by connect().
@@ -153,11 +208,14 @@ impl Client {
 
     pub(crate) fn locking(
         &self,
+        py: Python<'_>,
         name: Text,
         value: Option<Text>,
         reason: Option<Text>,
         timeout: Option<Seconds>,
+        on_lost: Option<OnLost>,
     ) -> Result<Work<Guard>> {
+        log::follow(py);
         let name = name.named("name")?;
         let value = value.map(|value| value.named("value")).transpose()?;
         let reason = reason.map(|reason| reason.named("reason")).transpose()?;
@@ -168,16 +226,28 @@ impl Client {
             let lock = value.into_iter().fold(lock, locker::Lock::value);
             let lock = reason.into_iter().fold(lock, locker::Lock::reason);
             let lock = timeout.into_iter().fold(lock, locker::Lock::timeout);
-            Ok(Guard::new(lock.await?, connection))
+            Ok(Guard::new(lock.await?, on_lost, connection))
         })
     }
 
-    pub(crate) fn trying(&self, name: Text, value: Option<Text>, reason: Option<Text>) -> Result<Work<Option<Guard>>> {
+    pub(crate) fn trying(
+        &self,
+        py: Python<'_>,
+        name: Text,
+        value: Option<Text>,
+        reason: Option<Text>,
+        on_lost: Option<OnLost>,
+    ) -> Result<Work<Option<Guard>>> {
         let not_at_all = Seconds::default(Duration::ZERO);
-        Ok(self.locking(name, value, reason, Some(not_at_all))?.map(|outcome| match outcome {
+        Ok(self.locking(py, name, value, reason, Some(not_at_all), on_lost)?.map(|outcome| match outcome {
             Err(error) if error.kind() == ErrorKind::Timeout => Ok(None),
             outcome => outcome.map(Some),
         }))
+    }
+
+    fn tell_on_a_thread(&self, on_lost: Option<&Bound<'_, PyAny>>) -> Result<Option<OnLost>> {
+        self.connection.client.get()?;
+        on_lost.map(OnLost::on_a_thread).transpose()
     }
 
     pub(crate) fn getting(&self, name: Text) -> Result<Work<Info>> {
@@ -191,10 +261,14 @@ impl Client {
         Ok(known.map(|info| self.copies.object(py, info)).transpose()?)
     }
 
-    pub(crate) fn watching(&self, name: Text) -> Result<Work<Watcher>> {
+    pub(crate) fn watching(&self, py: Python<'_>, name: Text) -> Result<Work<Watcher>> {
+        log::follow(py);
         let name = name.named("name")?;
         let connection = Arc::clone(&self.connection);
-        self.connection.client.ask(|client| async move { Ok(Watcher::new(client.watch(name).await?, connection)) })
+        self.connection.client.ask(|client| async move {
+            let watcher = client.watch(&name).await?;
+            Ok(Watcher::new(name, watcher, connection))
+        })
     }
 
     pub(crate) fn disconnecting(&self) -> Result<Work<()>> {
@@ -213,12 +287,16 @@ impl Client {
     /// value: what others read with get(), at most 1023 bytes of UTF-8. Left out: "<host>:<pid>".
     /// reason: why it is wanted, shown to those who find it busy, at most 255 bytes.
     /// timeout: seconds to wait for other holders. None: as long as it takes. 0: not at all.
+    /// on_lost: is called once, with the LostError, if the lock is lost while it is held; never after unlock(), which
+    ///     raises a LostError itself, nor after disconnect(). It runs on a thread that locker has for all such calls, one
+    ///     after the other, in a copy of the context that lock() was called in. What it raises goes to
+    ///     `sys.unraisablehook`.
     ///
     /// Ctrl-C ends the wait. A call that raises has left the queue and holds nothing.
     ///
     /// Raises TimeoutError (its `holder` says who holds the lock), UnavailableError, DeniedError, InvalidError, or
     /// CancelledError if the client is disconnected meanwhile.
-    #[pyo3(signature = (name, *, value=None, reason=None, timeout=None))]
+    #[pyo3(signature = (name, *, value=None, reason=None, timeout=None, on_lost=None))]
     fn lock(
         &self,
         py: Python<'_>,
@@ -226,16 +304,26 @@ impl Client {
         value: Option<Text>,
         reason: Option<Text>,
         timeout: Option<Seconds>,
+        on_lost: Option<&Bound<'_, PyAny>>,
     ) -> Result<Guard> {
-        self.locking(name, value, reason, timeout)?.wait(py)
+        let on_lost = self.tell_on_a_thread(on_lost)?;
+        self.locking(py, name, value, reason, timeout, on_lost)?.wait(py)
     }
 
     /// Acquire the lock `name` if nobody holds it; None if somebody does. Nothing is left in the queue then.
     ///
     /// The arguments and errors are those of lock().
-    #[pyo3(signature = (name, *, value=None, reason=None))]
-    fn try_lock(&self, py: Python<'_>, name: Text, value: Option<Text>, reason: Option<Text>) -> Result<Option<Guard>> {
-        self.trying(name, value, reason)?.wait(py)
+    #[pyo3(signature = (name, *, value=None, reason=None, on_lost=None))]
+    fn try_lock(
+        &self,
+        py: Python<'_>,
+        name: Text,
+        value: Option<Text>,
+        reason: Option<Text>,
+        on_lost: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Option<Guard>> {
+        let on_lost = self.tell_on_a_thread(on_lost)?;
+        self.trying(py, name, value, reason, on_lost)?.wait(py)
     }
 
     /// Who holds the lock `name`, read from etcd. A free lock is an Info with token 0.
@@ -261,7 +349,7 @@ impl Client {
     ///
     /// Raises UnavailableError, DeniedError, InvalidError or CancelledError (the client is disconnected).
     fn watch(&self, py: Python<'_>, name: Text) -> Result<Watcher> {
-        self.watching(name)?.wait(py)
+        self.watching(py, name)?.wait(py)
     }
 
     /// End all guards and watchers of this client, and wait until etcd has confirmed it, at most for the client's
@@ -291,7 +379,12 @@ impl Client {
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let prefix = PyString::new(py, &self.connection.prefix).repr()?;
-        Ok(format!("<locker.Client of {}, prefix {prefix}>", self.connection.endpoints))
+        let end = match self.connection.client.get() {
+            Err(_) => ", inherited across fork",
+            Ok(client) if has_ended(client) => ", disconnected",
+            Ok(_) => "",
+        };
+        Ok(format!("<locker.Client of {}, prefix {prefix}{end}>", self.connection.endpoints))
     }
 
     fn __reduce__(&self) -> PyResult<()> {
