@@ -20,9 +20,13 @@ pub(crate) struct Argument<T>(Result<T, Problem>);
 
 enum Problem {
     /// Becomes a `TypeError`.
-    Type { expected: &'static str, class: String },
+    Type {
+        expected: &'static str,
+        class: String,
+    },
     /// Becomes an `InvalidError`.
     Value(String),
+    LeftOut,
 }
 
 /// A `str`, as UTF-8.
@@ -38,6 +42,19 @@ impl<T> Argument<T> {
         Argument(Ok(value.into()))
     }
 
+    /// What Python has not passed, and something else than it may say: see [`given`](Argument::given).
+    pub(crate) fn left_out() -> Self {
+        Argument(Err(Problem::LeftOut))
+    }
+
+    /// The value of the argument that is called `name`; None if it was left out.
+    pub(crate) fn given(self, name: &str) -> Result<Option<T>> {
+        match self.0 {
+            Err(Problem::LeftOut) => Ok(None),
+            _ => self.named(name).map(Some),
+        }
+    }
+
     /// The value of the argument that is called `name`.
     pub(crate) fn named(self, name: &str) -> Result<T> {
         self.0.map_err(|problem| match problem {
@@ -45,6 +62,7 @@ impl<T> Argument<T> {
                 PyTypeError::new_err(format!("{name}: must be {expected}, not {class}")).into()
             }
             Problem::Value(problem) => Failure::Invalid(format!("{name}: {problem}")),
+            Problem::LeftOut => Failure::Invalid(format!("{name}: is left out")),
         })
     }
 }

@@ -41,8 +41,8 @@ impl Drop for Connection {
 /// Connect to an etcd cluster.
 ///
 /// endpoints: one URL, several with commas between them, or a sequence of URLs. Left out: $LOCKER_ENDPOINTS, else
-///     $ETCDCTL_ENDPOINTS, else http://127.0.0.1:2379; and how to be let in there (username to key_file) comes from the
-///     environment too, where it is left out.
+///     $ETCDCTL_ENDPOINTS, else http://127.0.0.1:2379; and then all else that is left out comes from the environment,
+///     too, as far as it is there: see default_client().
 /// prefix: is put before every key; programs that share locks must agree on it. May be empty, which is how to share a
 ///     lock with `etcdctl lock NAME`.
 /// ttl: seconds for which a dead process keeps its locks; at least 2, a fraction is rounded up to a whole second.
@@ -55,9 +55,8 @@ impl Drop for Connection {
 /// DeniedError if etcd refuses the user.
 #[pyfunction]
 #[pyo3(
-    signature = (endpoints=None, *, prefix=Text::default("/locker/"), ttl=Seconds::default(Duration::from_secs(10)),
-        timeout=Seconds::default(Duration::from_secs(5)), username=None, password=None, ca_file=None, cert_file=None,
-        key_file=None),
+    signature = (endpoints=None, *, prefix=Text::left_out(), ttl=Seconds::left_out(), timeout=Seconds::left_out(),
+        username=None, password=None, ca_file=None, cert_file=None, key_file=None),
     text_signature = "(endpoints=None, *, prefix='/locker/', ttl=10.0, timeout=5.0, username=None, password=None, \
         ca_file=None, cert_file=None, key_file=None)"
 )]
@@ -82,8 +81,11 @@ pub(crate) fn connect(
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
 pub(crate) struct Options {
+    #[pyo3(default = Text::left_out())]
     prefix: Text,
+    #[pyo3(default = Seconds::left_out())]
     ttl: Seconds,
+    #[pyo3(default = Seconds::left_out())]
     timeout: Seconds,
     username: Option<Text>,
     password: Option<Text>,
@@ -101,62 +103,65 @@ pub(crate) fn connecting(
     log::follow(py);
     let from_environment = endpoints.is_none();
     let endpoints = arguments::endpoints(endpoints)?;
-    let prefix = options.prefix.named("prefix")?;
-    let mut connect = locker::Client::connect(&endpoints)
-        .prefix(&prefix)
-        .ttl(options.ttl.named("ttl")?)
-        .timeout(options.timeout.named("timeout")?);
-    if let Some(name) = program(py) {
-        connect = connect.program(name);
-    }
-    let access = Access {
+    let settings = Settings {
+        prefix: options.prefix.given("prefix")?,
+        ttl: options.ttl.given("ttl")?,
+        timeout: options.timeout.given("timeout")?,
         user: arguments::user(options.username, options.password)?,
         ca_file: options.ca_file.map(|file| file.named("ca_file")).transpose()?,
         cert_file: options.cert_file.map(|file| file.named("cert_file")).transpose()?,
         key_file: options.key_file.map(|file| file.named("key_file")).transpose()?,
     };
-    let connect = if from_environment { access.or_environment()? } else { access }.apply(connect);
+    let settings = if from_environment { settings.or_environment()? } else { settings };
+    let prefix = settings.prefix.clone().unwrap_or_else(|| DEFAULT_PREFIX.into());
+    let mut connect = settings.apply(locker::Client::connect(&endpoints)).prefix(&prefix);
+    if let Some(name) = program(py) {
+        connect = connect.program(name);
+    }
     Ok(Work::new(runtime, async move {
         let client = Owned::new(runtime, connect.await?);
         Ok(Connection { client, endpoints, prefix })
     }))
 }
 
-/// How to be let in.
-struct Access {
+const DEFAULT_PREFIX: &str = "/locker/";
+
+/// What was said about a connection, but for where etcd is; what was left out is None.
+struct Settings {
+    prefix: Option<String>,
+    ttl: Option<Duration>,
+    timeout: Option<Duration>,
     user: Option<(String, String)>,
     ca_file: Option<PathBuf>,
     cert_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
 }
 
-impl Access {
-    /// What is left out, from the environment; what goes together is taken from one of both.
-    fn or_environment(mut self) -> Result<Self> {
-        if self.user.is_none() {
-            self.user = environment::user()?;
-        }
-        if self.cert_file.is_none() && self.key_file.is_none() {
-            (self.cert_file, self.key_file) = (environment::cert_file(), environment::key_file());
-        }
-        self.ca_file = self.ca_file.or_else(environment::ca_file);
-        Ok(self)
+impl Settings {
+    /// What was left out, from the environment; what goes together is taken from one of both.
+    fn or_environment(self) -> Result<Self> {
+        let (cert_file, key_file) = match (self.cert_file, self.key_file) {
+            (None, None) => (environment::cert_file(), environment::key_file()),
+            given => given,
+        };
+        Ok(Settings {
+            prefix: self.prefix.map_or_else(environment::prefix, |it| Ok(Some(it)))?,
+            ttl: self.ttl.map_or_else(environment::ttl, |it| Ok(Some(it)))?,
+            timeout: self.timeout.map_or_else(environment::timeout, |it| Ok(Some(it)))?,
+            user: self.user.map_or_else(environment::user, |it| Ok(Some(it)))?,
+            ca_file: self.ca_file.or_else(environment::ca_file),
+            cert_file,
+            key_file,
+        })
     }
 
-    fn apply(self, mut connect: locker::Connect) -> locker::Connect {
-        if let Some((name, password)) = self.user {
-            connect = connect.user(name, password);
-        }
-        if let Some(file) = self.ca_file {
-            connect = connect.ca_file(file);
-        }
-        if let Some(file) = self.cert_file {
-            connect = connect.cert_file(file);
-        }
-        if let Some(file) = self.key_file {
-            connect = connect.key_file(file);
-        }
-        connect
+    fn apply(self, connect: locker::Connect) -> locker::Connect {
+        let connect = self.ttl.into_iter().fold(connect, locker::Connect::ttl);
+        let connect = self.timeout.into_iter().fold(connect, locker::Connect::timeout);
+        let connect = self.user.into_iter().fold(connect, |connect, (name, password)| connect.user(name, password));
+        let connect = self.ca_file.into_iter().fold(connect, locker::Connect::ca_file);
+        let connect = self.cert_file.into_iter().fold(connect, locker::Connect::cert_file);
+        self.key_file.into_iter().fold(connect, locker::Connect::key_file)
     }
 }
 

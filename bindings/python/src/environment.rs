@@ -2,8 +2,6 @@
 //! empty counts as not set, but for LOCKER_PREFIX, where that is a value.
 
 use crate::error::{Failure, Result};
-use pyo3::prelude::*;
-use pyo3::types::PyDict;
 use std::path::PathBuf;
 use std::time::Duration;
 use std::{env, fs};
@@ -61,21 +59,19 @@ pub(crate) fn key_file() -> Option<PathBuf> {
     file(&["LOCKER_CERT_KEY", "ETCDCTL_KEY"])
 }
 
-/// The arguments of connect() for which the environment has values, but for those that say where etcd is and how to be
-/// let in: these connect() looks for by itself.
-#[pyfunction]
-pub(crate) fn environment(py: Python<'_>) -> Result<Bound<'_, PyDict>> {
-    let found = PyDict::new(py);
-    if let Some(prefix) = variable("LOCKER_PREFIX")? {
-        found.set_item("prefix", prefix)?;
-    }
-    if let Some(ttl) = span(&["LOCKER_TTL"])? {
-        found.set_item("ttl", ttl.as_secs_f64())?;
-    }
-    if let Some(timeout) = span(&["LOCKER_TIMEOUT", "ETCDCTL_COMMAND_TIMEOUT"])? {
-        found.set_item("timeout", timeout.as_secs_f64())?;
-    }
-    Ok(found)
+/// What is put before every key.
+pub(crate) fn prefix() -> Result<Option<String>> {
+    variable("LOCKER_PREFIX")
+}
+
+/// For how long a dead process keeps its locks.
+pub(crate) fn ttl() -> Result<Option<Duration>> {
+    span(&["LOCKER_TTL"])
+}
+
+/// The limit of one request to etcd.
+pub(crate) fn timeout() -> Result<Option<Duration>> {
+    span(&["LOCKER_TIMEOUT", "ETCDCTL_COMMAND_TIMEOUT"])
 }
 
 /// The first that says something.

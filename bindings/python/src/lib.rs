@@ -33,8 +33,6 @@ mod _locker {
     #[pymodule_export]
     use crate::client::{Client, cached, connect, is_open};
     #[pymodule_export]
-    use crate::environment::environment;
-    #[pymodule_export]
     use crate::exit::disconnect_all;
     #[pymodule_export]
     use crate::guard::Guard;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +15,6 @@ from support import Etcd, Program, run, until
 
 import locker
 from locker import _default, aio
-from locker._locker import environment
 
 
 @pytest.fixture
@@ -171,35 +171,59 @@ def test_a_program_that_ends_gives_its_locks_back(etcd: Etcd, prefix: str) -> No
     assert not etcd.lease_exists(key.lease)
 
 
-TIMES: dict[str, float] = {"5": 5, "2.5": 2.5, "30s": 30, "1m30s": 90, "250ms": 0.25}
+@pytest.mark.parametrize("text, seconds", [("2", 2), ("2.5", 3), ("30s", 30), ("1m30s", 90)])
+def test_the_ttl_is_in_the_environment(default: pytest.MonkeyPatch, text: str, seconds: float) -> None:
+    default.setenv("LOCKER_TTL", text)
+
+    async def remaining() -> list[float]:
+        async with aio.connect() as client, client.lock("b") as b, aio.lock("c") as c:
+            return [b.remaining, c.remaining]
+
+    with locker.connect() as client, client.lock("a") as a:
+        for left in [a.remaining, *asyncio.run(remaining())]:
+            assert seconds * 0.5 < left < seconds
 
 
-@pytest.mark.parametrize("text", TIMES)
-def test_times_of_the_environment(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    monkeypatch.setenv("LOCKER_TTL", text)
-    monkeypatch.setenv("ETCDCTL_COMMAND_TIMEOUT", text)
-    assert environment() == {"ttl": TIMES[text], "timeout": TIMES[text]}
+@pytest.mark.parametrize("variable", ["LOCKER_TIMEOUT", "ETCDCTL_COMMAND_TIMEOUT"])
+def test_the_timeout_is_in_the_environment(default: pytest.MonkeyPatch, variable: str) -> None:
+    default.setenv("LOCKER_ENDPOINTS", "http://127.0.0.1:1")
+    default.setenv("ETCDCTL_COMMAND_TIMEOUT", "60")
+    default.setenv(variable, "300ms")
+    start = time.monotonic()
+    for call in (locker.default_client, locker.connect, lambda: asyncio.run(aio.get("a"))):
+        with pytest.raises(locker.UnavailableError):
+            call()
+    assert time.monotonic() - start < 5
+
+
+def test_what_is_given_goes_before_the_environment(default: pytest.MonkeyPatch, etcd: Etcd, prefix: str) -> None:
+    """Also if it is the same as what would be if neither said anything."""
+
+    async def shown(**given: Any) -> str:
+        async with aio.connect(**given) as client, client.lock("a") as guard:
+            return f"{guard.key.rpartition('a/')[0]} {guard.remaining:.0f}"
+
+    default.setenv("LOCKER_TTL", "30")
+    assert asyncio.run(shown()) == f"{prefix} 27"
+    as_it_would_be: list[dict[str, Any]] = [{"prefix": "/locker/", "ttl": 10.0}, {"prefix": "/loc" + "ker/", "ttl": 10}]
+    for given in as_it_would_be:
+        assert asyncio.run(shown(**given)) == "/locker/ 9"
+        with locker.connect(**given) as client, client.lock("a") as guard:
+            assert guard.key.startswith("/locker/a/") and 8 < guard.remaining < 9.1
+    with locker.connect(os.environ["LOCKER_ENDPOINTS"]) as client:  # Who says where etcd is says all of it.
+        assert repr(client).endswith("prefix '/locker/'>")
+    default.setenv("LOCKER_PREFIX", "")  # A value, where others would count as not set.
+    with locker.connect() as client:
+        assert repr(client).endswith("prefix ''>")
 
 
 @pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", "2y", "5s5", "-1s"])
 @pytest.mark.parametrize("variable", ["LOCKER_TTL", "LOCKER_TIMEOUT", "ETCDCTL_COMMAND_TIMEOUT"])
 def test_times_that_are_none(default: pytest.MonkeyPatch, variable: str, text: str) -> None:
     default.setenv(variable, text)
-    for call in (locker.default_client, lambda: asyncio.run(aio.get("a"))):
+    for call in (locker.default_client, locker.connect, lambda: asyncio.run(aio.get("a"))):
         with pytest.raises(locker.InvalidError, match=f"^{variable}={text}: "):
             call()
-
-
-def test_an_empty_variable_is_none_but_for_the_prefix(monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ["LOCKER_PREFIX", "LOCKER_TTL", "LOCKER_TIMEOUT"]:
-        monkeypatch.setenv(variable, "")
-    assert environment() == {"prefix": ""}
-
-
-def test_ours_go_before_those_of_etcdctl(default: pytest.MonkeyPatch) -> None:
-    default.setenv("LOCKER_TIMEOUT", "2")
-    default.setenv("ETCDCTL_COMMAND_TIMEOUT", "3")
-    assert environment()["timeout"] == 2
 
 
 Variables = dict[str, str]

@@ -78,8 +78,8 @@ def connect(
     """Connect to an etcd cluster.
 
     endpoints: one URL, several with commas between them, or a sequence of URLs. Left out: $LOCKER_ENDPOINTS, else
-        $ETCDCTL_ENDPOINTS, else http://127.0.0.1:2379; and how to be let in there (username to key_file) comes from the
-        environment too, where it is left out.
+        $ETCDCTL_ENDPOINTS, else http://127.0.0.1:2379; and then all else that is left out comes from the environment,
+        too, as far as it is there: see default_client().
     prefix: is put before every key; programs that share locks must agree on it. May be empty, which is how to share a
         lock with `etcdctl lock NAME`.
     ttl: seconds for which a dead process keeps its locks; at least 2, a fraction is rounded up to a whole second.

@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 
-from locker._locker import Client, Guard, Watcher, connect, environment, is_open
+from locker._locker import Client, Guard, Watcher, connect, is_open
 from locker.errors import LostError
 from locker.info import Info
 
@@ -40,7 +40,7 @@ def default_client() -> Client:
     """The client that the functions of this module use. The first use connects it, anew in a child of fork or when it has
     been disconnected; the exit of the interpreter disconnects it. Threads share it.
 
-    The environment says how, as it does for the command `locker`:
+    It is made by connect() without arguments: the environment says how, as it does for the command `locker`.
 
     LOCKER_ENDPOINTS, else ETCDCTL_ENDPOINTS: URLs with commas between them, else http://127.0.0.1:2379.
     LOCKER_PREFIX, LOCKER_TTL, LOCKER_TIMEOUT (else ETCDCTL_COMMAND_TIMEOUT): those arguments of connect(). Times are
@@ -54,7 +54,7 @@ def default_client() -> Client:
     if (client := known()) is not None:
         return client
     with _connecting:
-        return known() or keep(connect(**environment()))
+        return known() or keep(connect())
 
 
 def lock(

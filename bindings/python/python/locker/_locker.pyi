@@ -25,7 +25,6 @@ __all__ = [
     "_disconnect_all",
     "cached",
     "connect",
-    "environment",
     "is_open",
     "last_lines",
     "next_lines",
@@ -42,10 +41,6 @@ def cached(client: Client, name: str, /) -> Info | None:
 
 def is_open(client: Client, /) -> bool:
     """Whether a client can still be used: neither disconnected, nor ended since etcd's history went back, nor inherited."""
-
-def environment() -> dict[str, Any]:
-    """The arguments of connect() for which the environment has values, but for those that say where etcd is and how to be
-    let in: these connect() looks for by itself."""
 
 _Line = tuple[int, str, str, int, float]
 

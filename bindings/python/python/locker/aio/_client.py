@@ -16,12 +16,16 @@ from locker.errors import LostError
 from locker.info import Info
 
 
+# Objects of their own, which tell what was left out from what was given: that may come from the environment.
+_PREFIX, _TTL, _TIMEOUT = "".join(("/locker", "/")), float("10"), float("5")
+
+
 def connect(
     endpoints: str | Sequence[str] | None = None,
     *,
-    prefix: str = "/locker/",
-    ttl: float = 10.0,
-    timeout: float = 5.0,
+    prefix: str = _PREFIX,
+    ttl: float = _TTL,
+    timeout: float = _TIMEOUT,
     username: str | None = None,
     password: str | None = None,
     ca_file: str | os.PathLike[str] | None = None,
@@ -29,16 +33,19 @@ def connect(
     key_file: str | os.PathLike[str] | None = None,
 ) -> Opening[Client]:
     """Connect to an etcd cluster: see locker.connect()."""
-    options = dict(
-        prefix=prefix,
-        ttl=ttl,
-        timeout=timeout,
-        username=username,
-        password=password,
-        ca_file=ca_file,
-        cert_file=cert_file,
-        key_file=key_file,
-    )
+    options = {
+        "prefix": prefix,
+        "ttl": ttl,
+        "timeout": timeout,
+        "username": username,
+        "password": password,
+        "ca_file": ca_file,
+        "cert_file": cert_file,
+        "key_file": key_file,
+    }
+    for name, left_out in (("prefix", _PREFIX), ("ttl", _TTL), ("timeout", _TIMEOUT)):
+        if options[name] is left_out:
+            del options[name]
 
     async def opening() -> Client:
         return Client(await ask(Mailbox.connect, endpoints, options))

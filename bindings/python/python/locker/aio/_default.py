@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from locker import _default
-from locker._locker import environment
 from locker._post import post
 from locker.aio._client import Client, connect
 from locker.aio._guard import Guard
@@ -20,7 +19,7 @@ async def default_client() -> Client:
     client = _default.known()
     if client is None:
         async with post().connecting:
-            client = _default.known() or _default.keep((await connect(**environment()))._client)
+            client = _default.known() or _default.keep((await connect())._client)
     return Client(client)
 
 

@@ -42,6 +42,10 @@ class Opening(Coroutine[Any, Any, T]):
     def close(self) -> None:
         self._coroutine.close()
 
+    def __repr__(self) -> str:
+        asked = str(getattr(self._coroutine, "__qualname__", "something")).partition(".<locals>")[0]
+        return f"<locker.aio: what {asked}() returns, to be awaited or used with async with>"
+
     async def __aenter__(self) -> T:
         self._opened = await self._coroutine
         return self._opened
