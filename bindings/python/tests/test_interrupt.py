@@ -16,11 +16,12 @@ from support import DEADLINE, Etcd, Program, row, until
 import locker
 
 WAITER = """
-    import locker, sys
+    import locker, logging, os, sys
+    logging.basicConfig(level=logging.DEBUG, stream=open(os.devnull, "w"))  # So that there are all threads that can be.
     client = locker.connect(prefix=sys.argv[1], ttl=3)
     print("connected", flush=True)
     try:
-        client.lock("a")
+        client.lock("a", on_lost=print)
     except KeyboardInterrupt:
         print("interrupted", flush=True)
     sys.stdin.readline()
