@@ -100,7 +100,7 @@ pub(crate) fn connecting(
     options: Options,
 ) -> Result<Work<Connection>> {
     let runtime = Runtime::get(py)?;
-    log::follow(py);
+    log::follow(py)?;
     let from_environment = endpoints.is_none();
     let endpoints = arguments::endpoints(endpoints)?;
     let settings = Settings {
@@ -220,7 +220,7 @@ impl Client {
         timeout: Option<Seconds>,
         on_lost: Option<OnLost>,
     ) -> Result<Work<Guard>> {
-        log::follow(py);
+        log::follow(py)?;
         let name = name.named("name")?;
         let value = value.map(|value| value.named("value")).transpose()?;
         let reason = reason.map(|reason| reason.named("reason")).transpose()?;
@@ -267,7 +267,7 @@ impl Client {
     }
 
     pub(crate) fn watching(&self, py: Python<'_>, name: Text) -> Result<Work<Watcher>> {
-        log::follow(py);
+        log::follow(py)?;
         let name = name.named("name")?;
         let connection = Arc::clone(&self.connection);
         self.connection.client.ask(|client| async move {

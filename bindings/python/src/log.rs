@@ -1,5 +1,6 @@
 //! The core's log, for Python's `logging`.
 
+use crate::error::Result;
 use crate::outbox::Outbox;
 use crate::runtime::Runtime;
 use pyo3::prelude::*;
@@ -50,16 +51,14 @@ pub(crate) fn collect(lines: &'static Outbox<Line>) {
 
 /// Asks Python how much it wants to have. In the calls that ask etcd for much more: nothing tells when somebody configures
 /// logging, and a line that nobody wants should cost one comparison.
-pub(crate) fn follow(py: Python<'_>) {
+/// It fails if a signal handler raises meanwhile.
+pub(crate) fn follow(py: Python<'_>) -> Result<()> {
     static WANTED: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     if Runtime::existing().is_none() {
-        return; // The object that is called was inherited, and the call will say so.
+        return Ok(()); // The object that is called was inherited, and the call will say so.
     }
-    let ask = || WANTED.import(py, "locker._log", "wanted")?.call0()?.extract();
-    match ask() {
-        Ok(level) => set(level),
-        Err(error) => error.write_unraisable(py, None), // No reason to refuse a lock.
-    }
+    set(WANTED.import(py, "locker._log", "wanted")?.call0()?.extract()?);
+    Ok(())
 }
 
 fn set(level: u8) {

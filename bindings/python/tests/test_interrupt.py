@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 
 import pytest
-from interrupts import Interrupted, interrupt_after
+from interrupts import Interrupted, interrupt, interrupt_after
 from support import DEADLINE, Etcd, Program, row, until
 
 import locker
@@ -68,6 +68,20 @@ def test_an_interruption_at_any_moment_leaves_nothing(
     if held:
         held.unlock()
     client.lock("a", timeout=DEADLINE).unlock()
+
+
+def test_an_interruption_is_never_swallowed(
+    client: locker.Client, other: locker.Client, etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a call of locker runs a piece of Python: handlers of signals run between any two steps of it."""
+    with other.lock("a"):
+        for piece in ("locker._log._has_handlers", "locker._losses.Listener.__init__"):
+            with monkeypatch.context() as patch:
+                patch.setattr(piece, interrupt)
+                for call in (client.lock, client.try_lock):
+                    with pytest.raises(Interrupted):
+                        call("a", on_lost=print)
+        etcd.wait_for_keys(1)
 
 
 def test_an_interrupted_wait_ends_soon_and_leaves_the_queue(client: locker.Client, other: locker.Client) -> None:

@@ -207,10 +207,11 @@ def test_a_fork_tells_in_each_process_its_own(etcd: Etcd, prefix: str) -> None:
     def child(*_):
         pid = os.fork()
         if pid == 0:
+            mine_told = queue.Queue()  # The other is as it was in the parent, with a thread that waits for it.
             with locker.connect(prefix=sys.argv[1], ttl=2) as mine:
-                guard = mine.lock("b", on_lost=told.put)
+                guard = mine.lock("b", on_lost=mine_told.put)
                 lose(guard)
-                assert told.get(timeout=10).loss == "key_deleted"
+                assert mine_told.get(timeout=10).loss == "key_deleted"
             os._exit(3)
         told.put(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
