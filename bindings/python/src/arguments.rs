@@ -33,6 +33,8 @@ enum Problem {
 pub(crate) type Text = Argument<String>;
 /// A time in seconds: any real number but a bool, for `timeout=False` would mean "not at all" and `True` one second.
 pub(crate) type Seconds = Argument<Duration>;
+/// A bool, and nothing that merely counts as true or false.
+pub(crate) type Flag = Argument<bool>;
 /// The path of a file.
 pub(crate) type File = Argument<PathBuf>;
 
@@ -115,6 +117,14 @@ fn duration(seconds: f64) -> Result<Duration, String> {
         Err(format!("too long, at most {SECONDS_MAX} seconds: {seconds}"))
     } else {
         Ok(Duration::from_secs_f64(seconds))
+    }
+}
+
+impl FromPyObject<'_, '_> for Flag {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        Ok(Argument(object.cast::<PyBool>().map(|flag| flag.is_true()).map_err(|_| Problem::not("bool", object))))
     }
 }
 

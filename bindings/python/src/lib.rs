@@ -7,6 +7,7 @@
 
 mod arguments;
 mod client;
+mod connect;
 mod copies;
 mod environment;
 mod error;
@@ -31,7 +32,9 @@ mod _locker {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::client::{Client, cached, connect, is_open};
+    use crate::client::{Client, cached, is_open};
+    #[pymodule_export]
+    use crate::connect::connect;
     #[pymodule_export]
     use crate::exit::disconnect_all;
     #[pymodule_export]

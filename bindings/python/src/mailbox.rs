@@ -1,7 +1,8 @@
 //! Work for an event loop of asyncio, in which nobody may block.
 
 use crate::arguments::{Seconds, Text};
-use crate::client::{self, Client, Options};
+use crate::client::Client;
+use crate::connect::{self, Options};
 use crate::error::{Result, internal};
 use crate::guard::Guard;
 use crate::loss::OnLost;
@@ -119,7 +120,7 @@ impl Mailbox {
     }
 
     fn connect(&self, id: u64, py: Python<'_>, endpoints: Option<&Bound<'_, PyAny>>, options: Options) -> Result<Task> {
-        self.post(id, client::connecting(py, endpoints, options), Client::new)
+        self.post(id, connect::connecting(py, endpoints, options), Client::new)
     }
 
     #[allow(clippy::too_many_arguments)] // They are keywords where a program writes them.
