@@ -1,10 +1,10 @@
 //! What Python passes in, checked.
 
+use crate::environment;
 use crate::error::{Failure, Result};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyInt, PySequence, PyString};
-use std::env;
+use pyo3::types::{PyBool, PyDelta, PyInt, PySequence, PyString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,15 +20,21 @@ pub(crate) struct Argument<T>(Result<T, Problem>);
 
 enum Problem {
     /// Becomes a `TypeError`.
-    Type { expected: &'static str, class: String },
+    Type {
+        expected: &'static str,
+        class: String,
+    },
     /// Becomes an `InvalidError`.
     Value(String),
+    LeftOut,
 }
 
 /// A `str`, as UTF-8.
 pub(crate) type Text = Argument<String>;
 /// A time in seconds: any real number but a bool, for `timeout=False` would mean "not at all" and `True` one second.
 pub(crate) type Seconds = Argument<Duration>;
+/// A bool, and nothing that merely counts as true or false.
+pub(crate) type Flag = Argument<bool>;
 /// The path of a file.
 pub(crate) type File = Argument<PathBuf>;
 
@@ -38,6 +44,19 @@ impl<T> Argument<T> {
         Argument(Ok(value.into()))
     }
 
+    /// What Python has not passed, and something else than it may say: see [`given`](Argument::given).
+    pub(crate) fn left_out() -> Self {
+        Argument(Err(Problem::LeftOut))
+    }
+
+    /// The value of the argument that is called `name`; None if it was left out.
+    pub(crate) fn given(self, name: &str) -> Result<Option<T>> {
+        match self.0 {
+            Err(Problem::LeftOut) => Ok(None),
+            _ => self.named(name).map(Some),
+        }
+    }
+
     /// The value of the argument that is called `name`.
     pub(crate) fn named(self, name: &str) -> Result<T> {
         self.0.map_err(|problem| match problem {
@@ -45,6 +64,7 @@ impl<T> Argument<T> {
                 PyTypeError::new_err(format!("{name}: must be {expected}, not {class}")).into()
             }
             Problem::Value(problem) => Failure::Invalid(format!("{name}: {problem}")),
+            Problem::LeftOut => Failure::Invalid(format!("{name}: is left out")),
         })
     }
 }
@@ -76,6 +96,10 @@ impl FromPyObject<'_, '_> for Seconds {
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
         Ok(Argument(match object.extract::<f64>() {
             Ok(seconds) if !object.is_instance_of::<PyBool>() => duration(seconds).map_err(Problem::Value),
+            Err(_) if object.cast::<PyDelta>().is_ok() => Err(Problem::Type {
+                expected: "a number of seconds",
+                class: "timedelta: give its total_seconds()".into(),
+            }),
             Err(_) if object.is_instance_of::<PyInt>() => {
                 Err(Problem::Value("too large for a number of seconds".into()))
             }
@@ -96,6 +120,14 @@ fn duration(seconds: f64) -> Result<Duration, String> {
     }
 }
 
+impl FromPyObject<'_, '_> for Flag {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        Ok(Argument(object.cast::<PyBool>().map(|flag| flag.is_true()).map_err(|_| Problem::not("bool", object))))
+    }
+}
+
 impl FromPyObject<'_, '_> for File {
     type Error = PyErr;
 
@@ -111,9 +143,7 @@ pub(crate) fn endpoints(given: Option<&Bound<'_, PyAny>>) -> Result<String> {
             Ok(sequence) if !given.is_instance_of::<PyString>() => joined(sequence),
             _ => given.extract::<Text>()?.named("endpoints"),
         },
-        None => Ok(from_environment("LOCKER_ENDPOINTS")?
-            .or(from_environment("ETCDCTL_ENDPOINTS")?)
-            .unwrap_or_else(|| DEFAULT_ENDPOINT.into())),
+        None => Ok(environment::endpoints()?.unwrap_or_else(|| DEFAULT_ENDPOINT.into())),
     }
 }
 
@@ -126,14 +156,6 @@ fn joined(endpoints: &Bound<'_, PySequence>) -> Result<String> {
         return Err(Failure::Invalid("endpoints: one of them is empty".into()));
     }
     Ok(list.join(","))
-}
-
-fn from_environment(variable: &str) -> Result<Option<String>> {
-    match env::var(variable) {
-        Ok(value) => Ok(Some(value).filter(|value| !value.is_empty())),
-        Err(env::VarError::NotPresent) => Ok(None),
-        Err(env::VarError::NotUnicode(_)) => Err(Failure::Invalid(format!("${variable}: not valid UTF-8"))),
-    }
 }
 
 /// A user's name and password, of use only together.

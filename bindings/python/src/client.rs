@@ -1,27 +1,30 @@
 //! A connection to an etcd cluster.
 
-use crate::arguments::{self, File, Seconds, Text};
+use crate::arguments::{Flag, Seconds, Text};
 use crate::copies::Copies;
 use crate::error::Result;
 use crate::guard::Guard;
 use crate::info::Info;
+use crate::log;
+use crate::loss::OnLost;
 use crate::owned::Owned;
-use crate::runtime::Runtime;
 use crate::watcher::Watcher;
 use crate::work::Work;
 use crate::{exit, scope};
 use locker::ErrorKind;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use std::path::PathBuf;
+use std::future::Future;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 /// What a Client, its guards and its watchers share. When the last of them is gone it disconnects by itself.
 pub(crate) struct Connection {
     pub(crate) client: Owned<locker::Client>,
-    endpoints: String,
-    prefix: String,
+    pub(crate) endpoints: String,
+    pub(crate) prefix: String,
 }
 
 impl Drop for Connection {
@@ -32,107 +35,24 @@ impl Drop for Connection {
     }
 }
 
-/// Connect to an etcd cluster.
-///
-/// endpoints: one URL, several with commas between them, or a sequence of URLs. Left out: $LOCKER_ENDPOINTS, else
-///     $ETCDCTL_ENDPOINTS, else http://127.0.0.1:2379.
-/// prefix: is put before every key; programs that share locks must agree on it. May be empty, which is how to share a
-///     lock with `etcdctl lock NAME`.
-/// ttl: seconds for which a dead process keeps its locks; at least 2, a fraction is rounded up to a whole second.
-/// timeout: seconds that everything may take that waits for etcd (and not for another holder of a lock).
-/// username, password: of an etcd user.
-/// ca_file: a PEM file with the certificate authorities to trust in place of the system's.
-/// cert_file, key_file: PEM files with the client's certificate chain and its key.
-///
-/// Raises InvalidError if an argument is wrong, UnavailableError if no endpoint has answered within `timeout`, and
-/// DeniedError if etcd refuses the user.
-#[pyfunction]
-#[pyo3(
-    signature = (endpoints=None, *, prefix=Text::default("/locker/"), ttl=Seconds::default(Duration::from_secs(10)),
-        timeout=Seconds::default(Duration::from_secs(5)), username=None, password=None, ca_file=None, cert_file=None,
-        key_file=None),
-    text_signature = "(endpoints=None, *, prefix='/locker/', ttl=10.0, timeout=5.0, username=None, password=None, \
-        ca_file=None, cert_file=None, key_file=None)"
-)]
-#[allow(clippy::too_many_arguments)] // They are keywords in Python.
-pub(crate) fn connect(
-    py: Python<'_>,
-    endpoints: Option<&Bound<'_, PyAny>>,
-    prefix: Text,
-    ttl: Seconds,
-    timeout: Seconds,
-    username: Option<Text>,
-    password: Option<Text>,
-    ca_file: Option<File>,
-    cert_file: Option<File>,
-    key_file: Option<File>,
-) -> Result<Client> {
-    let options = Options { prefix, ttl, timeout, username, password, ca_file, cert_file, key_file };
-    Ok(Client::new(connecting(py, endpoints, options)?.wait(py)?))
-}
-
-/// The keywords of connect().
-#[derive(FromPyObject)]
-#[pyo3(from_item_all)]
-pub(crate) struct Options {
-    prefix: Text,
-    ttl: Seconds,
-    timeout: Seconds,
-    username: Option<Text>,
-    password: Option<Text>,
-    ca_file: Option<File>,
-    cert_file: Option<File>,
-    key_file: Option<File>,
-}
-
-pub(crate) fn connecting(
-    py: Python<'_>,
-    endpoints: Option<&Bound<'_, PyAny>>,
-    options: Options,
-) -> Result<Work<Connection>> {
-    let endpoints = arguments::endpoints(endpoints)?;
-    let prefix = options.prefix.named("prefix")?;
-    let mut connect = locker::Client::connect(&endpoints)
-        .prefix(&prefix)
-        .ttl(options.ttl.named("ttl")?)
-        .timeout(options.timeout.named("timeout")?);
-    if let Some((name, password)) = arguments::user(options.username, options.password)? {
-        connect = connect.user(name, password);
-    }
-    if let Some(file) = options.ca_file {
-        connect = connect.ca_file(file.named("ca_file")?);
-    }
-    if let Some(file) = options.cert_file {
-        connect = connect.cert_file(file.named("cert_file")?);
-    }
-    if let Some(file) = options.key_file {
-        connect = connect.key_file(file.named("key_file")?);
-    }
-    if let Some(name) = program(py) {
-        connect = connect.program(name);
-    }
-    let runtime = Runtime::get(py)?;
-    Ok(Work::new(runtime, async move {
-        let client = Owned::new(runtime, connect.await?);
-        Ok(Connection { client, endpoints, prefix })
-    }))
-}
-
-/// The name of the running script, or of the package run by `python -m`: the process is called python, which helps
-/// nobody who finds a lock busy.
-fn program(py: Python<'_>) -> Option<String> {
-    let arguments = py.import("sys").ok()?.getattr("argv").ok()?;
-    let path: PathBuf = arguments.get_item(0).ok()?.extract().ok()?;
-    let path = if path.ends_with("__main__.py") { path.parent()? } else { &path };
-    let name = path.file_name()?.to_string_lossy().into_owned();
-    Some(name).filter(|name| name != "-c")
-}
-
 /// Who holds the lock `name`, if that is in memory.
 #[pyfunction]
 #[pyo3(signature = (client, name, /))]
 pub(crate) fn cached<'py>(py: Python<'py>, client: &Client, name: Text) -> Result<Option<Bound<'py, PyAny>>> {
     client.known(py, &name.named("name")?)
+}
+
+/// Whether a client can still be used: neither disconnected, nor ended since etcd's history went back, nor inherited.
+#[pyfunction]
+#[pyo3(signature = (client, /))]
+pub(crate) fn is_open(client: &Client) -> bool {
+    client.connection.client.get().is_ok_and(|client| !has_ended(client))
+}
+
+fn has_ended(client: &locker::Client) -> bool {
+    // A name that is always refused, but not before the client has been looked at: nothing is asked of etcd.
+    let refused = pin!(client.get("")).poll(&mut Context::from_waker(Waker::noop()));
+    matches!(refused, Poll::Ready(Err(error)) if error.kind() == ErrorKind::Cancelled)
 }
 
 /// A connection to an etcd cluster, made by connect().
@@ -153,11 +73,14 @@ impl Client {
 
     pub(crate) fn locking(
         &self,
+        py: Python<'_>,
         name: Text,
         value: Option<Text>,
         reason: Option<Text>,
         timeout: Option<Seconds>,
+        on_lost: Option<OnLost>,
     ) -> Result<Work<Guard>> {
+        log::follow(py)?;
         let name = name.named("name")?;
         let value = value.map(|value| value.named("value")).transpose()?;
         let reason = reason.map(|reason| reason.named("reason")).transpose()?;
@@ -168,16 +91,28 @@ impl Client {
             let lock = value.into_iter().fold(lock, locker::Lock::value);
             let lock = reason.into_iter().fold(lock, locker::Lock::reason);
             let lock = timeout.into_iter().fold(lock, locker::Lock::timeout);
-            Ok(Guard::new(lock.await?, connection))
+            Ok(Guard::new(lock.await?, on_lost, connection))
         })
     }
 
-    pub(crate) fn trying(&self, name: Text, value: Option<Text>, reason: Option<Text>) -> Result<Work<Option<Guard>>> {
+    pub(crate) fn trying(
+        &self,
+        py: Python<'_>,
+        name: Text,
+        value: Option<Text>,
+        reason: Option<Text>,
+        on_lost: Option<OnLost>,
+    ) -> Result<Work<Option<Guard>>> {
         let not_at_all = Seconds::default(Duration::ZERO);
-        Ok(self.locking(name, value, reason, Some(not_at_all))?.map(|outcome| match outcome {
+        Ok(self.locking(py, name, value, reason, Some(not_at_all), on_lost)?.map(|outcome| match outcome {
             Err(error) if error.kind() == ErrorKind::Timeout => Ok(None),
             outcome => outcome.map(Some),
         }))
+    }
+
+    fn tell_on_a_thread(&self, on_lost: Option<&Bound<'_, PyAny>>) -> Result<Option<OnLost>> {
+        self.connection.client.get()?;
+        on_lost.map(OnLost::on_a_thread).transpose()
     }
 
     pub(crate) fn getting(&self, name: Text) -> Result<Work<Info>> {
@@ -191,10 +126,14 @@ impl Client {
         Ok(known.map(|info| self.copies.object(py, info)).transpose()?)
     }
 
-    pub(crate) fn watching(&self, name: Text) -> Result<Work<Watcher>> {
+    pub(crate) fn watching(&self, py: Python<'_>, name: Text) -> Result<Work<Watcher>> {
+        log::follow(py)?;
         let name = name.named("name")?;
         let connection = Arc::clone(&self.connection);
-        self.connection.client.ask(|client| async move { Ok(Watcher::new(client.watch(name).await?, connection)) })
+        self.connection.client.ask(|client| async move {
+            let watcher = client.watch(&name).await?;
+            Ok(Watcher::new(name, watcher, connection))
+        })
     }
 
     pub(crate) fn disconnecting(&self) -> Result<Work<()>> {
@@ -213,12 +152,16 @@ impl Client {
     /// value: what others read with get(), at most 1023 bytes of UTF-8. Left out: "<host>:<pid>".
     /// reason: why it is wanted, shown to those who find it busy, at most 255 bytes.
     /// timeout: seconds to wait for other holders. None: as long as it takes. 0: not at all.
+    /// on_lost: is called once, with the LostError, if the lock is lost while it is held; never after unlock(), which
+    ///     raises a LostError itself, nor after disconnect(). It runs on a thread that locker has for all such calls, one
+    ///     after the other, in a copy of the context that lock() was called in. What it raises goes to
+    ///     `sys.unraisablehook`.
     ///
     /// Ctrl-C ends the wait. A call that raises has left the queue and holds nothing.
     ///
     /// Raises TimeoutError (its `holder` says who holds the lock), UnavailableError, DeniedError, InvalidError, or
     /// CancelledError if the client is disconnected meanwhile.
-    #[pyo3(signature = (name, *, value=None, reason=None, timeout=None))]
+    #[pyo3(signature = (name, *, value=None, reason=None, timeout=None, on_lost=None))]
     fn lock(
         &self,
         py: Python<'_>,
@@ -226,16 +169,26 @@ impl Client {
         value: Option<Text>,
         reason: Option<Text>,
         timeout: Option<Seconds>,
+        on_lost: Option<&Bound<'_, PyAny>>,
     ) -> Result<Guard> {
-        self.locking(name, value, reason, timeout)?.wait(py)
+        let on_lost = self.tell_on_a_thread(on_lost)?;
+        self.locking(py, name, value, reason, timeout, on_lost)?.wait(py)
     }
 
     /// Acquire the lock `name` if nobody holds it; None if somebody does. Nothing is left in the queue then.
     ///
     /// The arguments and errors are those of lock().
-    #[pyo3(signature = (name, *, value=None, reason=None))]
-    fn try_lock(&self, py: Python<'_>, name: Text, value: Option<Text>, reason: Option<Text>) -> Result<Option<Guard>> {
-        self.trying(name, value, reason)?.wait(py)
+    #[pyo3(signature = (name, *, value=None, reason=None, on_lost=None))]
+    fn try_lock(
+        &self,
+        py: Python<'_>,
+        name: Text,
+        value: Option<Text>,
+        reason: Option<Text>,
+        on_lost: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Option<Guard>> {
+        let on_lost = self.tell_on_a_thread(on_lost)?;
+        self.trying(py, name, value, reason, on_lost)?.wait(py)
     }
 
     /// Who holds the lock `name`, read from etcd. A free lock is an Info with token 0.
@@ -247,10 +200,10 @@ impl Client {
     ///     present again.
     ///
     /// Raises UnavailableError, DeniedError, InvalidError or CancelledError (the client is disconnected).
-    #[pyo3(signature = (name, *, cached=false))]
-    fn get<'py>(&self, py: Python<'py>, name: Text, cached: bool) -> Result<Bound<'py, PyAny>> {
+    #[pyo3(signature = (name, *, cached=Flag::default(false)), text_signature = "($self, name, *, cached=False)")]
+    fn get<'py>(&self, py: Python<'py>, name: Text, cached: Flag) -> Result<Bound<'py, PyAny>> {
         let name = name.named("name")?;
-        let known = if cached { self.known(py, &name)? } else { None };
+        let known = if cached.named("cached")? { self.known(py, &name)? } else { None };
         match known {
             Some(info) => Ok(info),
             None => Ok(self.getting(Text::default(name))?.wait(py)?.into_pyobject(py)?),
@@ -261,7 +214,7 @@ impl Client {
     ///
     /// Raises UnavailableError, DeniedError, InvalidError or CancelledError (the client is disconnected).
     fn watch(&self, py: Python<'_>, name: Text) -> Result<Watcher> {
-        self.watching(name)?.wait(py)
+        self.watching(py, name)?.wait(py)
     }
 
     /// End all guards and watchers of this client, and wait until etcd has confirmed it, at most for the client's
@@ -291,7 +244,12 @@ impl Client {
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let prefix = PyString::new(py, &self.connection.prefix).repr()?;
-        Ok(format!("<locker.Client of {}, prefix {prefix}>", self.connection.endpoints))
+        let end = match self.connection.client.get() {
+            Err(_) => ", inherited across fork",
+            Ok(client) if has_ended(client) => ", disconnected",
+            Ok(_) => "",
+        };
+        Ok(format!("<locker.Client of {}, prefix {prefix}{end}>", self.connection.endpoints))
     }
 
     fn __reduce__(&self) -> PyResult<()> {

@@ -3,9 +3,13 @@
 use crate::client::Connection;
 use crate::error::{Reason, Result};
 use crate::info::Info;
+use crate::loss::{OnLost, Watch};
 use crate::owned::Owned;
 use crate::scope;
 use crate::work::Work;
+use locker::ErrorKind;
+use pyo3::PyTraverseError;
+use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use std::sync::Arc;
@@ -20,14 +24,20 @@ pub(crate) struct Guard {
     guard: Owned<locker::Guard>,
     /// Whether this object was told to unlock: the end of a `with` block then has nothing left to do.
     unlocked: AtomicBool,
+    /// Tells `on_lost`.
+    watch: Option<Watch>,
     /// Keeps the client connected while there is a guard.
     _connection: Arc<Connection>,
 }
 
 impl Guard {
-    pub(crate) fn new(guard: locker::Guard, connection: Arc<Connection>) -> Self {
-        let guard = Owned::new(connection.client.runtime(), guard);
-        Guard { guard, unlocked: AtomicBool::new(false), _connection: connection }
+    /// Call it on the thread of the runtime.
+    pub(crate) fn new(guard: locker::Guard, on_lost: Option<OnLost>, connection: Arc<Connection>) -> Self {
+        let runtime = connection.client.runtime();
+        let guard = Arc::new(guard);
+        let watch = on_lost.map(|on_lost| on_lost.watch(runtime, Arc::clone(&guard)));
+        let guard = Owned::sharing(runtime, guard);
+        Guard { guard, unlocked: AtomicBool::new(false), watch, _connection: connection }
     }
 
     pub(crate) fn losing(&self) -> Result<Work<Reason>> {
@@ -38,6 +48,22 @@ impl Guard {
         let unlock = self.guard.begin(|guard| async move { guard.unlock().await })?;
         self.unlocked.store(true, Ordering::Relaxed);
         Ok(unlock)
+    }
+
+    fn was_lost(&self) -> bool {
+        let check = self.guard.get().map(|guard| guard.check());
+        matches!(check, Ok(Err(error)) if error.kind() == ErrorKind::Lost)
+    }
+}
+
+/// A guard that nobody has unlocks; whoever wanted to know of a loss before that is told all the same.
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.watch
+            && !self.was_lost()
+        {
+            watch.end();
+        }
     }
 }
 
@@ -92,6 +118,12 @@ impl Guard {
         Ok(self.guard.get()?.check()?)
     }
 
+    /// Wait until the lock is no longer held, and return why: a LostError, or a CancelledError after unlock() or
+    /// disconnect() in another thread.
+    fn lost(&self, py: Python<'_>) -> Result<Reason> {
+        self.losing()?.wait(py)
+    }
+
     /// Release the lock, and wait until etcd has confirmed it, at most for the client's timeout.
     ///
     /// Raises LostError if the lock was lost before, CancelledError if it had been unlocked or its client disconnected
@@ -129,5 +161,15 @@ impl Guard {
 
     fn __reduce__(&self) -> PyResult<()> {
         Err(scope::not_copyable("Guard"))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.watch.as_ref().map_or(Ok(()), |watch| watch.visit(&visit))
+    }
+
+    fn __clear__(&self) {
+        if let Some(watch) = &self.watch {
+            watch.forget();
+        }
     }
 }

@@ -7,13 +7,18 @@
 
 mod arguments;
 mod client;
+mod connect;
 mod copies;
+mod environment;
 mod error;
 mod exit;
 mod guard;
 mod info;
 mod interpreter;
+mod log;
+mod loss;
 mod mailbox;
+mod outbox;
 mod owned;
 mod runtime;
 mod scope;
@@ -27,11 +32,17 @@ mod _locker {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::client::{Client, cached, connect};
+    use crate::client::{Client, cached, is_open};
+    #[pymodule_export]
+    use crate::connect::connect;
     #[pymodule_export]
     use crate::exit::disconnect_all;
     #[pymodule_export]
     use crate::guard::Guard;
+    #[pymodule_export]
+    use crate::log::{last_lines, next_lines};
+    #[pymodule_export]
+    use crate::loss::{next_losses, unraisable};
     #[pymodule_export]
     use crate::mailbox::{Mailbox, Task};
     #[pymodule_export]

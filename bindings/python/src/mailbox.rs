@@ -1,9 +1,11 @@
 //! Work for an event loop of asyncio, in which nobody may block.
 
 use crate::arguments::{Seconds, Text};
-use crate::client::{self, Client, Options};
+use crate::client::Client;
+use crate::connect::{self, Options};
 use crate::error::{Result, internal};
 use crate::guard::Guard;
+use crate::loss::OnLost;
 use crate::runtime::Runtime;
 use crate::watcher::Watcher;
 use crate::work::Work;
@@ -20,7 +22,8 @@ use tokio::task::AbortHandle;
 /// Where one event loop gets the results of what it asked for. The loop watches a file descriptor, so the thread of the
 /// runtime never waits for the GIL to deliver a result: leases would not be renewed meanwhile.
 ///
-/// Everything that is asked for has an id, chosen by the caller, and ends in exactly one letter with that id.
+/// Everything that is asked for has an id, chosen by the caller, and ends in exactly one letter with that id. A letter
+/// without one has a function to be told of a loss, and the error that says so.
 #[pyclass(frozen)]
 pub(crate) struct Mailbox {
     runtime: &'static Runtime,
@@ -37,7 +40,7 @@ struct Slot {
 
 /// A result on its way to Python.
 struct Letter {
-    id: u64,
+    id: Option<u64>,
     open: Box<dyn FnOnce(Python<'_>) -> Opened + Send>,
 }
 
@@ -74,9 +77,18 @@ impl Mailbox {
                 Some(result) => Ok(seal(result?).into_py_any(py)?),
                 None => Err(internal(py, "a task of locker was cancelled or panicked".into())),
             };
-            slot.put(Letter { id, open: Box::new(open) });
+            slot.put(Letter { id: Some(id), open: Box::new(open) });
         })?;
         Ok(Task(task))
+    }
+
+    /// Has the loop told of a loss.
+    fn on_lost(&self, function: &Bound<'_, PyAny>) -> Result<OnLost> {
+        let slot = Arc::clone(&self.slot);
+        OnLost::new(function, move |notice| {
+            let open = |py: Python<'_>| Ok(notice.open().into_py_any(py)?);
+            slot.put(Letter { id: None, open: Box::new(open) });
+        })
     }
 }
 
@@ -108,38 +120,43 @@ impl Mailbox {
     }
 
     fn connect(&self, id: u64, py: Python<'_>, endpoints: Option<&Bound<'_, PyAny>>, options: Options) -> Result<Task> {
-        self.post(id, client::connecting(py, endpoints, options), Client::new)
+        self.post(id, connect::connecting(py, endpoints, options), Client::new)
     }
 
+    #[allow(clippy::too_many_arguments)] // They are keywords where a program writes them.
     fn lock(
         &self,
         id: u64,
-        client: &Client,
+        client: &Bound<'_, Client>,
         name: Text,
         value: Option<Text>,
         reason: Option<Text>,
         timeout: Option<Seconds>,
+        on_lost: Option<&Bound<'_, PyAny>>,
     ) -> Result<Task> {
-        self.post(id, client.locking(name, value, reason, timeout), identity)
+        let on_lost = on_lost.map(|function| self.on_lost(function)).transpose()?;
+        self.post(id, client.get().locking(client.py(), name, value, reason, timeout, on_lost), identity)
     }
 
     fn try_lock(
         &self,
         id: u64,
-        client: &Client,
+        client: &Bound<'_, Client>,
         name: Text,
         value: Option<Text>,
         reason: Option<Text>,
+        on_lost: Option<&Bound<'_, PyAny>>,
     ) -> Result<Task> {
-        self.post(id, client.trying(name, value, reason), identity)
+        let on_lost = on_lost.map(|function| self.on_lost(function)).transpose()?;
+        self.post(id, client.get().trying(client.py(), name, value, reason, on_lost), identity)
     }
 
     fn get(&self, id: u64, client: &Client, name: Text) -> Result<Task> {
         self.post(id, client.getting(name), identity)
     }
 
-    fn watch(&self, id: u64, client: &Client, name: Text) -> Result<Task> {
-        self.post(id, client.watching(name), identity)
+    fn watch(&self, id: u64, client: &Bound<'_, Client>, name: Text) -> Result<Task> {
+        self.post(id, client.get().watching(client.py(), name), identity)
     }
 
     fn disconnect(&self, id: u64, client: &Client) -> Result<Task> {

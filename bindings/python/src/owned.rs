@@ -20,7 +20,12 @@ pub(crate) struct Owned<T> {
 
 impl<T> Owned<T> {
     pub(crate) fn new(runtime: &'static Runtime, value: T) -> Self {
-        Owned { runtime, value: Arc::new(value) }
+        Owned::sharing(runtime, Arc::new(value))
+    }
+
+    /// As [`new`](Owned::new), of what tasks of the runtime use too.
+    pub(crate) fn sharing(runtime: &'static Runtime, value: Arc<T>) -> Self {
+        Owned { runtime, value }
     }
 
     /// The object, unless it came here by a fork.

@@ -1,6 +1,9 @@
 //! The one tokio runtime of the process.
 
 use crate::error::{Failure, Result, internal};
+use crate::log::{self, Line, WAITING_LINES};
+use crate::loss::Notice;
+use crate::outbox::Outbox;
 use locker::ErrorKind;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use pyo3::prelude::*;
@@ -26,6 +29,10 @@ pub(crate) struct Runtime {
     endings: TaskTracker,
     /// The thread that runs the exit of the interpreter, once it has begun.
     exiting: OnceLock<ThreadId>,
+    /// What a thread of Python is to tell those who gave an `on_lost`.
+    losses: Outbox<Notice>,
+    /// What another is to carry to Python's `logging`.
+    lines: Outbox<Line>,
 }
 
 impl Runtime {
@@ -65,6 +72,14 @@ impl Runtime {
         Ok(&self.handle)
     }
 
+    pub(crate) fn losses(&self) -> &Outbox<Notice> {
+        &self.losses
+    }
+
+    pub(crate) fn lines(&self) -> &Outbox<Line> {
+        &self.lines
+    }
+
     /// The tasks that the exit of the interpreter waits for.
     pub(crate) fn endings(&self) -> &TaskTracker {
         &self.endings
@@ -99,12 +114,21 @@ impl Runtime {
 
 /// Makes a runtime, for ever: the threads of Python may use it until the process is gone.
 fn start() -> io::Result<&'static Runtime> {
-    let runtime = Builder::new_current_thread().enable_all().thread_name("locker").build()?;
-    let handle = runtime.handle().clone();
-    let turn = move || match runtime.block_on(pending::<Infallible>()) {};
+    let engine = Builder::new_current_thread().enable_all().thread_name("locker").build()?;
+    let runtime: &'static Runtime = Box::leak(Box::new(Runtime {
+        pid: std::process::id(),
+        handle: engine.handle().clone(),
+        endings: TaskTracker::new(),
+        exiting: OnceLock::new(),
+        losses: Outbox::new(usize::MAX), // At most one for each guard.
+        lines: Outbox::new(WAITING_LINES),
+    }));
+    let turn = move || {
+        log::collect(runtime.lines());
+        match engine.block_on(pending::<Infallible>()) {}
+    };
     without_signals(|| thread::Builder::new().name("locker".into()).spawn(turn))??;
-    let runtime = Runtime { pid: std::process::id(), handle, endings: TaskTracker::new(), exiting: OnceLock::new() };
-    Ok(Box::leak(Box::new(runtime)))
+    Ok(runtime)
 }
 
 /// Runs `make` with the signals blocked that are sent to the process, so that a thread made in it, and the threads made

@@ -7,6 +7,7 @@ use crate::owned::Owned;
 use crate::scope;
 use crate::work::Work;
 use pyo3::prelude::*;
+use pyo3::types::PyString;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio_util::sync::CancellationToken;
 
@@ -17,6 +18,8 @@ struct Stream {
     /// A state that has come and that no reader has taken. It is not handed to the reader that waited for it: that one may
     /// have been interrupted or cancelled meanwhile, and the next one would be told newer states first.
     next: Mutex<Option<locker::Result<Arc<locker::Info>>>>,
+    /// Wakes those who wait in the stream when it is to end.
+    ended: CancellationToken,
 }
 
 impl Stream {
@@ -47,23 +50,25 @@ impl Stream {
 #[pyclass(frozen, weakref, module = "locker")]
 pub(crate) struct Watcher {
     stream: Owned<Stream>,
-    /// Wakes those who wait in the stream when it is to end.
-    ended: CancellationToken,
+    name: String,
     /// Keeps the client connected while there is a watcher.
     _connection: Arc<Connection>,
 }
 
 impl Watcher {
-    pub(crate) fn new(watcher: locker::Watcher, connection: Arc<Connection>) -> Self {
-        let stream = Stream { watcher: tokio::sync::Mutex::new(Some(watcher)), next: Mutex::new(None) };
-        let stream = Owned::new(connection.client.runtime(), stream);
-        Watcher { stream, ended: CancellationToken::new(), _connection: connection }
+    pub(crate) fn new(name: String, watcher: locker::Watcher, connection: Arc<Connection>) -> Self {
+        let stream = Stream {
+            watcher: tokio::sync::Mutex::new(Some(watcher)),
+            next: Mutex::new(None),
+            ended: CancellationToken::new(),
+        };
+        Watcher { stream: Owned::new(connection.client.runtime(), stream), name, _connection: connection }
     }
 
     /// Waits until there is a state to be taken; false: there will be none.
     pub(crate) fn ready(&self) -> Result<Work<bool>> {
-        let ended = self.ended.clone();
-        self.stream.ask(|stream| async move { Ok(ended.run_until_cancelled(stream.ready()).await.unwrap_or(false)) })
+        self.stream
+            .ask(|stream| async move { Ok(stream.ended.run_until_cancelled(stream.ready()).await.unwrap_or(false)) })
     }
 
     pub(crate) fn unwatching(&self) -> Result<Work<()>> {
@@ -71,7 +76,7 @@ impl Watcher {
             stream.watcher.lock().await.take();
             Ok(())
         })?;
-        self.ended.cancel();
+        self.stream.get()?.ended.cancel();
         Ok(end)
     }
 }
@@ -81,7 +86,7 @@ impl Watcher {
 #[pyo3(signature = (watcher, /))]
 pub(crate) fn take(watcher: &Watcher) -> Result<Option<Info>> {
     let stream = watcher.stream.get()?;
-    if watcher.ended.is_cancelled() {
+    if stream.ended.is_cancelled() {
         return Ok(None);
     }
     Ok(stream.next().take().transpose()?.map(Arc::unwrap_or_clone).map(Info))
@@ -122,6 +127,13 @@ impl Watcher {
     ) -> Result<()> {
         let _ = (exc_type, traceback);
         scope::leave(self.unwatch(py), exc_value.as_ref())
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        let Ok(stream) = self.stream.get() else { return Ok("<locker.Watcher, inherited across fork>".into()) };
+        let name = PyString::new(py, &self.name).repr()?;
+        let end = if stream.ended.is_cancelled() { ", ended" } else { "" };
+        Ok(format!("<locker.Watcher of {name}{end}>"))
     }
 
     fn __reduce__(&self) -> PyResult<()> {

@@ -18,6 +18,10 @@ _count = itertools.count()
 def pytest_configure() -> None:
     if not os.environ.get("LOCKER_ENDPOINTS"):
         raise pytest.UsageError("LOCKER_ENDPOINTS is not set; run the tests as: locker dev -- bindings/python/test.sh")
+    # What else the caller's environment says of some etcd.
+    for variable in ("PREFIX", "TTL", "TIMEOUT", "USER", "PASSWORD", "PASSWORD_FILE", "CACERT", "CERT", "CERT_KEY"):
+        os.environ.pop(f"LOCKER_{variable}", None)
+        os.environ.pop(f"ETCDCTL_{variable}", None)
     # A shell that starts a command in the background has it ignore Ctrl-C, and all that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -91,6 +91,10 @@ class Etcd:
     def put(self, key: str, value: str) -> None:
         self.ctl("put", key, value)
 
+    def leases(self) -> set[int]:
+        """All of this etcd, also those of others."""
+        return {lease["id"] for lease in self.ctl("lease", "list").get("leases") or []}
+
     def lease_exists(self, lease: int) -> bool:
         return bool(self.ctl("lease", "timetolive", f"{lease:x}")["ttl"] != -1)
 

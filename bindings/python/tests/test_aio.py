@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import ctypes
 import gc
 import os
 import pickle
 import random
+import sys
 import time
 import weakref
 from collections.abc import Callable, Coroutine
@@ -175,12 +177,55 @@ def test_a_thousand_random_timeouts_leave_nothing(run: Run, etcd: Etcd, prefix: 
         # On a slow machine none may get it in so short a time; a few therefore have patience.
         limits = [random.uniform(0, 1.5) for _ in range(990)] + [DEADLINE] * 10
         random.shuffle(limits)
+        before = etcd.leases()
         async with aio.connect(prefix=prefix, ttl=3) as other:  # Turns go from client to client, and within each.
             done = await asyncio.gather(*(contend(random.choice([client, other]), limit) for limit in limits))
-        assert 10 <= sum(done) < 1000
-        await asyncio.to_thread(etcd.wait_for_keys, 0)
+            assert 10 <= sum(done) < 1000
+            await asyncio.to_thread(etcd.wait_for_keys, 0)
+            assert len(etcd.leases() - before) == 2  # The clients'.
         async with client.lock("a", timeout=DEADLINE):
             pass
+        await client.disconnect()
+        assert etcd.leases() <= before
+
+    run(main)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="asyncio has no TaskGroup and no timeout() yet")
+def test_task_groups_and_timeouts(run: Run, etcd: Etcd, prefix: str) -> None:
+    async def work(client: aio.Client, name: str, fail: bool = False) -> None:
+        async with client.lock(name):
+            if fail:
+                raise ZeroDivisionError
+            await asyncio.sleep(60)
+
+    async def main(client: aio.Client) -> None:
+        with pytest.raises(ExceptionGroup) as caught:  # type: ignore[name-defined, unused-ignore] # noqa: F821
+            async with asyncio.TaskGroup() as group:  # type: ignore[attr-defined, unused-ignore]
+                for name in "aabbc":
+                    group.create_task(work(client, name))
+                group.create_task(work(client, "d", fail=True))
+        assert [type(error) for error in caught.value.exceptions] == [ZeroDivisionError]
+        await asyncio.to_thread(etcd.wait_for_keys, 0)
+        async with aio.connect(prefix=prefix, ttl=3) as other, other.lock("a"):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):  # type: ignore[attr-defined, unused-ignore]
+                    async with client.lock("a"):
+                        raise AssertionError("the body ran")
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1), client.lock("b"):  # type: ignore[attr-defined, unused-ignore]
+                    await asyncio.sleep(60)
+            await asyncio.to_thread(etcd.wait_for_keys, 1)
+
+    run(main)
+
+
+def test_an_exit_stack_holds_many(run: Run, etcd: Etcd) -> None:
+    async def main(client: aio.Client) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            guards = [await stack.enter_async_context(client.lock(name)) for name in "abc"]
+            assert all(guard.held for guard in guards)
+        assert etcd.keys() == [] and not any(guard.held for guard in guards)
 
     run(main)
 
@@ -488,6 +533,19 @@ def test_a_program_ends(client: locker.Client, etcd: Etcd, end: str, last_words:
     assert ended.seconds < 2
     assert not etcd.lease_exists(lease)
     assert (ended.err.splitlines() or [""])[-1] == last_words
+
+
+def test_what_things_look_like(run: Run) -> None:
+    async def main(client: aio.Client) -> None:
+        assert repr(client).startswith("<locker.aio.Client of http")
+        async with client.watch("a") as watcher:
+            assert repr(watcher) == "<locker.aio.Watcher of 'a'>"
+        assert repr(watcher) == "<locker.aio.Watcher of 'a', ended>"
+        opening = client.lock("a")
+        assert "Client.lock" in repr(opening)
+        opening.close()
+
+    run(main)
 
 
 def test_helps_are_the_same_where_they_can_be() -> None:

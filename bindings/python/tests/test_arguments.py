@@ -8,6 +8,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -31,7 +32,7 @@ TIMES = {
     "absurd": 1e12,
     "huge": 10**400,
 }
-NOT_TIMES = {"bool": True, "str": "5", "list": [5]}
+NOT_TIMES = {"bool": True, "str": "5", "list": [5], "timedelta": timedelta(seconds=5)}
 NOT_STR = {"bytes": b"a", "int": 3, "None": None}
 
 
@@ -76,6 +77,11 @@ def test_times_of_connect(argument: str, bad: float) -> None:
 def test_times_of_connect_of_a_wrong_type(argument: str, bad: Any) -> None:
     with pytest.raises(TypeError, match=f"^{argument}: must be a number of seconds, not {type(bad).__name__}"):
         locker.connect(**{argument: bad})
+
+
+def test_a_timedelta_is_told_what_to_do(client: locker.Client) -> None:
+    with pytest.raises(TypeError, match="not timedelta: give its total_seconds\\(\\)$"):
+        client.lock("a", timeout=timedelta(seconds=5))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("argument", ["ttl", "timeout"])

@@ -10,17 +10,18 @@ import time
 from contextlib import suppress
 
 import pytest
-from interrupts import Interrupted, interrupt_after
+from interrupts import Interrupted, interrupt, interrupt_after
 from support import DEADLINE, Etcd, Program, row, until
 
 import locker
 
 WAITER = """
-    import locker, sys
+    import locker, logging, os, sys
+    logging.basicConfig(level=logging.DEBUG, stream=open(os.devnull, "w"))  # So that there are all threads that can be.
     client = locker.connect(prefix=sys.argv[1], ttl=3)
     print("connected", flush=True)
     try:
-        client.lock("a")
+        client.lock("a", on_lost=print)
     except KeyboardInterrupt:
         print("interrupted", flush=True)
     sys.stdin.readline()
@@ -67,6 +68,20 @@ def test_an_interruption_at_any_moment_leaves_nothing(
     if held:
         held.unlock()
     client.lock("a", timeout=DEADLINE).unlock()
+
+
+def test_an_interruption_is_never_swallowed(
+    client: locker.Client, other: locker.Client, etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a call of locker runs a piece of Python: handlers of signals run between any two steps of it."""
+    with other.lock("a"):
+        for piece in ("locker._log._has_handlers", "locker._losses.Listener.__init__"):
+            with monkeypatch.context() as patch:
+                patch.setattr(piece, interrupt)
+                for call in (client.lock, client.try_lock):
+                    with pytest.raises(Interrupted):
+                        call("a", on_lost=print)
+        etcd.wait_for_keys(1)
 
 
 def test_an_interrupted_wait_ends_soon_and_leaves_the_queue(client: locker.Client, other: locker.Client) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -176,11 +178,44 @@ def test_waiting_does_not_hold_the_gil(client: locker.Client, other: locker.Clie
         assert rounds > 10_000 * (time.monotonic() - start)
 
 
-def test_what_things_look_like(client: locker.Client) -> None:
+def test_what_things_look_like(client: locker.Client, etcd: Etcd) -> None:
     with client.lock("a") as guard:
         assert repr(guard) == f"<locker.Guard of 'a', held, token {guard.token}>"
         assert repr(guard.info()).startswith(f"Info(name='a', token={guard.token}, mode='exclusive', ")
-    assert repr(client).startswith("<locker.Client of http")
+    assert repr(client) == f"<locker.Client of {os.environ['LOCKER_ENDPOINTS']}, prefix {etcd.prefix!r}>"
+    with client.watch("it's") as watcher:
+        assert repr(watcher) == """<locker.Watcher of "it's">"""
+    assert repr(watcher) == """<locker.Watcher of "it's", ended>"""
+    client.disconnect()
+    assert repr(client).endswith(", disconnected>")
+    assert repr(guard) == "<locker.Guard of 'a', ended, token 0>"
+
+
+def test_an_exit_stack_holds_many(client: locker.Client, etcd: Etcd) -> None:
+    with ExitStack() as stack:
+        guards = [stack.enter_context(client.lock(name)) for name in "abc"]
+        kept = stack.enter_context(client.lock("kept"))
+        stack.pop_all()  # Whose end is not this block's.
+        assert all(guard.held for guard in guards)
+    assert kept.held
+    for guard in [*guards, kept]:
+        guard.unlock()
+    with closing_by_unlock(client.lock("a")) as one:
+        assert one.held
+    assert not one.held
+
+
+@contextmanager
+def closing_by_unlock(guard: locker.Guard) -> Iterator[locker.Guard]:
+    """What contextlib makes of a generator: its errors take another way."""
+    with guard:
+        yield guard
+
+
+def test_a_generator_based_context_manager_tells_of_errors(client: locker.Client) -> None:
+    with pytest.raises(ZeroDivisionError), closing_by_unlock(client.lock("a")) as guard:
+        1 / 0
+    assert not guard.held
 
 
 def test_a_prefix_may_be_empty_to_share_a_lock_with_etcdctl(prefix: str, etcd: Etcd) -> None:

@@ -32,6 +32,10 @@ def test_the_tests_are_typed_strictly() -> None:
     run("mypy", "--strict", *(f"tests/{path.name}" for path in Path(__file__).parent.glob("*.py")))
 
 
+def test_the_binding_is_typed_strictly() -> None:
+    run("mypy", "--strict", "python/locker")
+
+
 def test_the_stub_is_true() -> None:
     run("mypy.stubtest", "locker", "--mypy-config-file", "pyproject.toml")
 

@@ -96,7 +96,7 @@ def test_what_was_known_is_not_kept(client: locker.Client) -> None:
 
 @pytest.mark.parametrize("bad", [1, "yes", None])
 def test_only_a_bool_says_whether_memory_will_do(client: locker.Client, bad: Any) -> None:
-    with pytest.raises(TypeError, match="cached"):
+    with pytest.raises(TypeError, match="^cached: must be bool, not "):
         client.get("a", cached=bad)
 
 

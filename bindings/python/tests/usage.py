@@ -14,6 +14,42 @@ from typing_extensions import assert_type
 import locker
 from locker import aio
 
+
+def stop(error: locker.LostError) -> None: ...
+
+
+def wrong(error: str) -> None: ...
+
+
+with locker.lock("a", value="v", reason="r", timeout=5, on_lost=stop) as guard:
+    assert_type(guard, locker.Guard)
+    assert_type(guard.lost(), locker.Error)
+assert_type(locker.try_lock("a", on_lost=stop), locker.Guard | None)
+assert_type(locker.get("a"), locker.Info)
+assert_type(locker.watch("a"), locker.Watcher)
+assert_type(locker.default_client(), locker.Client)
+locker.lock("a", on_lost=wrong)  # type: ignore[arg-type]
+
+
+@locker.locked("a", reason="r", timeout=5, client=locker.default_client())
+def work(one: int, *, two: str = "") -> float:
+    return 1.0
+
+
+assert_type(work(1, two="2"), float)
+work("1")  # type: ignore[arg-type]
+work(1, 2)  # type: ignore[call-arg, arg-type]
+
+
+class Host:
+    @locker.locked(lambda self: f"reboot/{self}")
+    def reboot(self) -> bool:
+        return True
+
+
+assert_type(Host().reboot(), bool)
+locker.locked(3)  # type: ignore[arg-type]
+
 with locker.connect("http://127.0.0.1:2379", prefix="", ttl=10, timeout=2.5, ca_file=Path("ca.pem")) as client:
     assert_type(client, locker.Client)
     with client.lock("a", value="v", reason="r", timeout=5) as guard:
@@ -61,7 +97,26 @@ except locker.Error as other:
     assert_type(other, locker.Error)
 
 
+@aio.locked("a", timeout=5)
+async def work_aio(one: int, *, two: str = "") -> float:
+    return 1.0
+
+
+@aio.locked("a")  # type: ignore[arg-type]
+def not_async(one: int) -> float:
+    return 1.0
+
+
 async def usage() -> None:
+    assert_type(await work_aio(1, two="2"), float)
+    async with aio.lock("a", value="v", reason="r", timeout=5, on_lost=stop) as guard:
+        assert_type(guard, aio.Guard)
+    assert_type(await aio.lock("a"), aio.Guard)
+    assert_type(await aio.try_lock("a"), aio.Guard | None)
+    assert_type(await aio.get("a"), locker.Info)
+    async for info in aio.watch("a"):
+        assert_type(info, locker.Info)
+    assert_type(await aio.default_client(), aio.Client)
     async with aio.connect("http://127.0.0.1:2379", ttl=10) as client:
         assert_type(client, aio.Client)
         async with client.lock("a", value="v", reason="r", timeout=5) as guard:

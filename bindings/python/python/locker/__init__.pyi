@@ -2,18 +2,31 @@
 
     import locker
 
+    with locker.lock("db-migrate", reason="schema 42", timeout=5) as guard:
+        migrate(fence=guard.token)
+
+That finds etcd by the environment: see default_client(). A program that knows better connects itself:
+
     with locker.connect("http://127.0.0.1:2379") as client:
         with client.lock("db-migrate", timeout=5) as guard:
             migrate(fence=guard.token)
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Literal, NoReturn, final
 
 from typing_extensions import Self
 
+from locker._default import (
+    default_client as default_client,
+    get as get,
+    lock as lock,
+    try_lock as try_lock,
+    watch as watch,
+)
+from locker._locked import locked as locked
 from locker.errors import (
     CancelledError as CancelledError,
     DeniedError as DeniedError,
@@ -42,6 +55,12 @@ __all__ = [
     "UnavailableError",
     "Watcher",
     "connect",
+    "default_client",
+    "get",
+    "lock",
+    "locked",
+    "try_lock",
+    "watch",
 ]
 
 def connect(
@@ -59,12 +78,13 @@ def connect(
     """Connect to an etcd cluster.
 
     endpoints: one URL, several with commas between them, or a sequence of URLs. Left out: $LOCKER_ENDPOINTS, else
-        $ETCDCTL_ENDPOINTS, else http://127.0.0.1:2379.
+        $ETCDCTL_ENDPOINTS, else http://127.0.0.1:2379; and then all else that is left out comes from the environment,
+        too, as far as it is there: see default_client().
     prefix: is put before every key; programs that share locks must agree on it. May be empty, which is how to share a
         lock with `etcdctl lock NAME`.
     ttl: seconds for which a dead process keeps its locks; at least 2, a fraction is rounded up to a whole second.
     timeout: seconds that everything may take that waits for etcd (and not for another holder of a lock).
-    username, password: of an etcd user.
+    username, password: of an etcd user; both or none.
     ca_file: a PEM file with the certificate authorities to trust in place of the system's.
     cert_file, key_file: PEM files with the client's certificate chain and its key.
 
@@ -81,7 +101,13 @@ class Client:
     """
 
     def lock(
-        self, name: str, *, value: str | None = None, reason: str | None = None, timeout: float | None = None
+        self,
+        name: str,
+        *,
+        value: str | None = None,
+        reason: str | None = None,
+        timeout: float | None = None,
+        on_lost: Callable[[LostError], object] | None = None,
     ) -> Guard:
         """Acquire the lock `name`, first come first served, and return its Guard. It is held when the call returns; `with`
         only ends it.
@@ -90,6 +116,10 @@ class Client:
         value: what others read with get(), at most 1023 bytes of UTF-8. Left out: "<host>:<pid>".
         reason: why it is wanted, shown to those who find it busy, at most 255 bytes.
         timeout: seconds to wait for other holders. None: as long as it takes. 0: not at all.
+        on_lost: is called once, with the LostError, if the lock is lost while it is held; never after unlock(), which
+            raises a LostError itself, nor after disconnect(). It runs on a thread that locker has for all such calls, one
+            after the other, in a copy of the context that lock() was called in. What it raises goes to
+            `sys.unraisablehook`.
 
         Ctrl-C ends the wait. A call that raises has left the queue and holds nothing.
 
@@ -97,7 +127,14 @@ class Client:
         CancelledError if the client is disconnected meanwhile.
         """
 
-    def try_lock(self, name: str, *, value: str | None = None, reason: str | None = None) -> Guard | None:
+    def try_lock(
+        self,
+        name: str,
+        *,
+        value: str | None = None,
+        reason: str | None = None,
+        on_lost: Callable[[LostError], object] | None = None,
+    ) -> Guard | None:
         """Acquire the lock `name` if nobody holds it; None if somebody does. Nothing is left in the queue then.
 
         The arguments and errors are those of lock().
@@ -180,6 +217,11 @@ class Guard:
     def check(self) -> None:
         """Raise LostError if the lock was lost, CancelledError if the guard was unlocked or its client disconnected.
         It asks nobody: call it as often as you like.
+        """
+
+    def lost(self) -> Error:
+        """Wait until the lock is no longer held, and return why: a LostError, or a CancelledError after unlock() or
+        disconnect() in another thread.
         """
 
     def unlock(self) -> None:

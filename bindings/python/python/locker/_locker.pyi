@@ -10,16 +10,51 @@ from locker import (
     Watcher as Watcher,
     connect as connect,
 )
+from locker._losses import Listener
+from locker.errors import LostError
 
 __version__: str
 
-__all__ = ["Client", "Guard", "Mailbox", "Task", "Watcher", "__version__", "_disconnect_all", "cached", "connect", "take"]
+__all__ = [
+    "Client",
+    "Guard",
+    "Mailbox",
+    "Task",
+    "Watcher",
+    "__version__",
+    "_disconnect_all",
+    "cached",
+    "connect",
+    "is_open",
+    "last_lines",
+    "next_lines",
+    "next_losses",
+    "take",
+    "unraisable",
+]
 
 def _disconnect_all() -> None:
     """Disconnect all clients of this process, for the exit of the interpreter."""
 
 def cached(client: Client, name: str, /) -> Info | None:
     """Who holds the lock `name`, if that is in memory."""
+
+def is_open(client: Client, /) -> bool:
+    """Whether a client can still be used: neither disconnected, nor ended since etcd's history went back, nor inherited."""
+
+_Line = tuple[int, str, str, int, float]
+
+def next_lines() -> tuple[list[_Line], int] | None:
+    """Wait for lines of the log, and how many were lost since; None in a child of fork."""
+
+def last_lines() -> tuple[list[_Line], int]:
+    """The lines that have come, and how many were lost since, for the exit of the interpreter."""
+
+def next_losses() -> list[tuple[Listener, LostError]] | None:
+    """Waits for losses: each function that is to be told, with the error. None in a child of fork."""
+
+def unraisable(error: BaseException, raised_by: object, /) -> None:
+    """Tell `sys.unraisablehook` of an error that was raised where nobody could catch it."""
 
 def take(watcher: Watcher, /) -> Info | None:
     """The state that has come, unless another reader has taken it."""
@@ -29,19 +64,35 @@ class Mailbox:
     """Where one event loop gets the results of what it asked for. The loop watches a file descriptor, so the thread of the
     runtime never waits for the GIL to deliver a result: leases would not be renewed meanwhile.
 
-    Everything that is asked for has an id, chosen by the caller, and ends in exactly one letter with that id.
+    Everything that is asked for has an id, chosen by the caller, and ends in exactly one letter with that id. A letter
+    without one has a function to be told of a loss, and the error that says so.
     """
 
     def __new__(cls) -> Mailbox: ...
     def fileno(self) -> int: ...
-    def deliver(self, receive: Callable[[int, Any, BaseException | None], object]) -> None:
+    def deliver(self, receive: Callable[[int | None, Any, BaseException | None], object]) -> None:
         """Hands the letters that have come to `receive(id, result, error)`."""
 
     def connect(self, id: int, endpoints: str | Sequence[str] | None, options: Mapping[str, object]) -> Task: ...
     def lock(
-        self, id: int, client: Client, name: str, value: str | None, reason: str | None, timeout: float | None
+        self,
+        id: int,
+        client: Client,
+        name: str,
+        value: str | None,
+        reason: str | None,
+        timeout: float | None,
+        on_lost: Callable[[LostError], object] | None,
     ) -> Task: ...
-    def try_lock(self, id: int, client: Client, name: str, value: str | None, reason: str | None) -> Task: ...
+    def try_lock(
+        self,
+        id: int,
+        client: Client,
+        name: str,
+        value: str | None,
+        reason: str | None,
+        on_lost: Callable[[LostError], object] | None,
+    ) -> Task: ...
     def get(self, id: int, client: Client, name: str) -> Task: ...
     def watch(self, id: int, client: Client, name: str) -> Task: ...
     def disconnect(self, id: int, client: Client) -> Task: ...

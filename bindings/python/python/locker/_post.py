@@ -18,9 +18,16 @@ class _Post:
         self._mailbox = Mailbox()
         self._ids = itertools.count()
         self._expected: dict[int, asyncio.Future[Any]] = {}
+        self.connecting = asyncio.Lock()
+        """Held while the default client is connected: one task does it, and the others wait."""
         loop.add_reader(self._mailbox.fileno(), self._mailbox.deliver, self._receive)
 
-    def _receive(self, id: int, result: Any, error: BaseException | None) -> None:
+    def _receive(self, id: int | None, result: Any, error: BaseException | None) -> None:
+        if id is None:
+            if result is not None:
+                listener, loss = result
+                listener.tell_soon(loss)
+            return
         future = self._expected.pop(id)
         if not future.done():  # Else nobody wants it any more. A guard that is dropped unlocks.
             future.set_result(result) if error is None else future.set_exception(error)
@@ -47,9 +54,12 @@ class _Post:
 _posts: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, weakref.ref[_Post]] = weakref.WeakKeyDictionary()
 
 
-def _post() -> _Post:
+def post() -> _Post:
     """That of the running event loop."""
-    loop = asyncio.get_running_loop()
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        raise RuntimeError("locker.aio needs a running event loop of asyncio (trio has none)") from None
     known = _posts.get(loop)
     post = known() if known else None
     if post is None:
@@ -61,4 +71,4 @@ def _post() -> _Post:
 async def ask(begin: Callable[..., Task], *arguments: Any) -> Any:
     """What the core answers. If the asking task is cancelled, the question is dropped, and so is an answer that came in the
     same instant."""
-    return await _post().ask(begin, *arguments)
+    return await post().ask(begin, *arguments)

@@ -1,0 +1,90 @@
+"""The functions of the module: those of a Client that the environment describes."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+
+from locker._locker import Client, Guard, Watcher, connect, is_open
+from locker.errors import LostError
+from locker.info import Info
+
+_client: Client | None = None
+_connecting = threading.Lock()
+
+
+def _forget() -> None:
+    """A child of fork connects anew."""
+    global _client, _connecting
+    _client, _connecting = None, threading.Lock()
+
+
+os.register_at_fork(after_in_child=_forget)
+
+
+def known() -> Client | None:
+    """The default client, if there is one that can be used."""
+    client = _client
+    return client if client is not None and is_open(client) else None
+
+
+def keep(client: Client) -> Client:
+    """Make it the default client."""
+    global _client
+    _client = client
+    return client
+
+
+def default_client() -> Client:
+    """The client that the functions of this module use. The first use connects it, anew in a child of fork or when it has
+    been disconnected; the exit of the interpreter disconnects it. Threads share it.
+
+    It is made by connect() without arguments: the environment says how, as it does for the command `locker`.
+
+    LOCKER_ENDPOINTS, else ETCDCTL_ENDPOINTS: URLs with commas between them, else http://127.0.0.1:2379.
+    LOCKER_PREFIX, LOCKER_TTL, LOCKER_TIMEOUT (else ETCDCTL_COMMAND_TIMEOUT): those arguments of connect(). Times are
+        seconds or have units: 30s, 1m30s.
+    LOCKER_USER, else ETCDCTL_USER: a user's name, or NAME:PASSWORD; the password may also be in LOCKER_PASSWORD, in the
+        file LOCKER_PASSWORD_FILE or in ETCDCTL_PASSWORD.
+    LOCKER_CACERT, LOCKER_CERT, LOCKER_CERT_KEY, else ETCDCTL_CACERT, ETCDCTL_CERT, ETCDCTL_KEY: PEM files.
+
+    Raises what connect() raises.
+    """
+    if (client := known()) is not None:
+        return client
+    with _connecting:
+        return known() or keep(connect())
+
+
+def lock(
+    name: str,
+    *,
+    value: str | None = None,
+    reason: str | None = None,
+    timeout: float | None = None,
+    on_lost: Callable[[LostError], object] | None = None,
+) -> Guard:
+    """Acquire the lock `name` as default_client(), and return its Guard: see Client.lock()."""
+    return default_client().lock(name, value=value, reason=reason, timeout=timeout, on_lost=on_lost)
+
+
+def try_lock(
+    name: str,
+    *,
+    value: str | None = None,
+    reason: str | None = None,
+    on_lost: Callable[[LostError], object] | None = None,
+) -> Guard | None:
+    """Acquire the lock `name` as default_client() if nobody holds it; None if somebody does: see Client.try_lock()."""
+    return default_client().try_lock(name, value=value, reason=reason, on_lost=on_lost)
+
+
+def get(name: str, *, cached: bool = False) -> Info:
+    """Who holds the lock `name`, as default_client() reads it: see Client.get()."""
+    return default_client().get(name, cached=cached)
+
+
+def watch(name: str) -> Watcher:
+    """Watch who holds the lock `name` as default_client(): see Client.watch()."""
+    return default_client().watch(name)

@@ -1,0 +1,65 @@
+"""The functions of the module: those of the default client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from locker import _default
+from locker._post import post
+from locker.aio._client import Client, connect
+from locker.aio._guard import Guard
+from locker.aio._opening import Opening, Watching
+from locker.aio._watcher import Watcher
+from locker.errors import LostError
+from locker.info import Info
+
+
+async def default_client() -> Client:
+    """The client that the functions of this module use, and those of `locker`: see locker.default_client()."""
+    client = _default.known()
+    if client is None:
+        async with post().connecting:
+            client = _default.known() or _default.keep((await connect())._client)
+    return Client(client)
+
+
+def lock(
+    name: str,
+    *,
+    value: str | None = None,
+    reason: str | None = None,
+    timeout: float | None = None,
+    on_lost: Callable[[LostError], object] | None = None,
+) -> Opening[Guard]:
+    """Acquire the lock `name` as default_client(): see Client.lock()."""
+
+    async def opening() -> Guard:
+        client = await default_client()
+        return await client.lock(name, value=value, reason=reason, timeout=timeout, on_lost=on_lost)
+
+    return Opening(opening())
+
+
+async def try_lock(
+    name: str,
+    *,
+    value: str | None = None,
+    reason: str | None = None,
+    on_lost: Callable[[LostError], object] | None = None,
+) -> Guard | None:
+    """Acquire the lock `name` as default_client() if nobody holds it; None if somebody does: see Client.try_lock()."""
+    return await (await default_client()).try_lock(name, value=value, reason=reason, on_lost=on_lost)
+
+
+async def get(name: str, *, cached: bool = False) -> Info:
+    """Who holds the lock `name`, as default_client() reads it: see Client.get()."""
+    return await (await default_client()).get(name, cached=cached)
+
+
+def watch(name: str) -> Watching:
+    """Watch who holds the lock `name` as default_client(): see Client.watch()."""
+
+    async def opening() -> Watcher:
+        return await (await default_client()).watch(name)
+
+    return Watching(opening())

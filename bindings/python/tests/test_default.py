@@ -1,0 +1,285 @@
+"""The functions of the module, and the environment that says where etcd is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import Etcd, Program, run, until
+
+import locker
+from locker import _default, aio
+
+
+@pytest.fixture
+def default(prefix: str, etcd: Etcd, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
+    """The default client of this test has its prefix, and is new."""
+    monkeypatch.setenv("LOCKER_PREFIX", prefix)
+    monkeypatch.setenv("LOCKER_TTL", "3s")
+    monkeypatch.setattr(_default, "_client", None)
+    yield monkeypatch
+    if client := _default.known():
+        client.disconnect()
+
+
+def test_one_line_locks(default: pytest.MonkeyPatch, etcd: Etcd) -> None:
+    with locker.lock("a", value="node-3", reason="schema 42", timeout=5) as guard:
+        assert guard.key == etcd.keys()[0].name
+        assert 1 < guard.remaining <= 3
+        info = locker.get("a")
+        assert (info.token, info.value, info.reason) == (guard.token, "node-3", "schema 42")
+        assert locker.try_lock("a") is None
+        with pytest.raises(locker.TimeoutError):
+            locker.lock("a", timeout=0)
+        with locker.watch("a") as watcher:
+            assert next(watcher).token == guard.token
+            assert locker.get("a", cached=True) is locker.get("a", cached=True)
+    assert etcd.keys() == []
+    guard_or_none = locker.try_lock("a")
+    assert guard_or_none is not None
+    guard_or_none.unlock()
+
+
+def test_a_loss_is_told(default: pytest.MonkeyPatch, etcd: Etcd) -> None:
+    told: list[locker.LostError] = []
+    with pytest.raises(locker.LostError), locker.lock("a", on_lost=told.append) as guard:
+        etcd.delete(guard.key)
+        until(lambda: told, "the loss is told")
+
+
+def test_there_is_one_client_for_all_threads_and_loops(default: pytest.MonkeyPatch) -> None:
+    async def many() -> list[aio.Client]:
+        return await asyncio.gather(*(aio.default_client() for _ in range(50)))
+
+    with ThreadPoolExecutor(16) as pool:
+        clients = set(pool.map(lambda _: locker.default_client(), range(64)))
+    assert len(clients) == 1
+    assert {client._client for client in asyncio.run(many())} == clients
+
+
+def test_many_tasks_connect_once(default: pytest.MonkeyPatch) -> None:
+    async def many() -> list[aio.Client]:
+        return await asyncio.gather(*(aio.default_client() for _ in range(50)))
+
+    assert len({client._client for client in asyncio.run(many())}) == 1
+
+
+def test_asyncio_has_the_same(default: pytest.MonkeyPatch, etcd: Etcd) -> None:
+    async def main() -> None:
+        async with aio.lock("a", value="v", reason="r", timeout=5) as guard:
+            assert (await aio.get("a")).token == guard.token
+            assert await aio.try_lock("a") is None
+            async for info in aio.watch("a"):
+                assert info.token == guard.token
+                break
+        guard = await aio.lock("a")
+        await guard.unlock()
+        tried = await aio.try_lock("a")
+        assert tried is not None
+        await tried.unlock()
+
+    asyncio.run(main())
+    assert etcd.keys() == []
+
+
+def test_a_client_that_has_ended_is_replaced(default: pytest.MonkeyPatch, etcd: Etcd) -> None:
+    first = locker.default_client()
+    assert locker.default_client() is first
+    first.disconnect()
+    assert repr(first).endswith(", disconnected>")
+    locker.lock("a").unlock()
+    assert locker.default_client() is not first
+
+    async def main() -> None:
+        await (await aio.default_client()).disconnect()
+        async with aio.lock("a"):
+            pass
+
+    asyncio.run(main())
+
+
+def test_one_that_cannot_connect_tries_anew(default: pytest.MonkeyPatch) -> None:
+    with default.context() as without:
+        without.setenv("LOCKER_ENDPOINTS", "http://127.0.0.1:1")
+        without.setenv("LOCKER_TIMEOUT", "300ms")
+        with pytest.raises(locker.UnavailableError, match="127.0.0.1:1"):
+            locker.lock("a")
+        with pytest.raises(locker.UnavailableError, match="127.0.0.1:1"):
+            asyncio.run(aio.get("a"))
+    locker.lock("a").unlock()
+
+
+def test_a_child_of_fork_has_its_own(etcd: Etcd, prefix: str) -> None:
+    ended = run(
+        """
+    import os, sys, threading, warnings
+    import locker
+    from locker import _default
+    warnings.simplefilter("ignore", DeprecationWarning)
+    os.environ["LOCKER_PREFIX"] = sys.argv[1]
+
+    def child(first):
+        assert locker.default_client() is not first
+        assert locker.try_lock("a") is None
+        kept.append(locker.lock("b"))  # Until the end of the child.
+
+    kept = []
+    with locker.lock("a"):
+        first = locker.default_client()
+        for _ in range(3):
+            pid = os.fork()
+            if pid == 0:
+                child(first)
+                sys.exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        with _default._connecting:  # As if a thread were at it.
+            _default._client = None
+            pid = os.fork()
+            if pid == 0:
+                child(first)
+                sys.exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        assert locker.default_client() is not first
+    print("well")
+    """,
+        prefix,
+    )
+    assert (ended.out, ended.err, ended.code) == ("well", "", 0)
+
+
+def test_a_program_that_ends_gives_its_locks_back(etcd: Etcd, prefix: str) -> None:
+    source = """
+    import os, sys
+    os.environ["LOCKER_PREFIX"] = sys.argv[1]
+    import locker
+    guard = locker.lock("a")
+    print("go", flush=True)
+    sys.stdin.readline()
+    """
+    with Program(source, prefix) as program:
+        assert program.line() == "go"
+        [key] = etcd.keys()
+        program.tell()
+        ended = program.end()
+    assert (ended.code, ended.err) == (0, "") and ended.seconds < 2
+    assert not etcd.lease_exists(key.lease)
+
+
+@pytest.mark.parametrize("text, seconds", [("2", 2), ("2.5", 3), ("30s", 30), ("1m30s", 90)])
+def test_the_ttl_is_in_the_environment(default: pytest.MonkeyPatch, text: str, seconds: float) -> None:
+    default.setenv("LOCKER_TTL", text)
+
+    async def remaining() -> list[float]:
+        async with aio.connect() as client, client.lock("b") as b, aio.lock("c") as c:
+            return [b.remaining, c.remaining]
+
+    with locker.connect() as client, client.lock("a") as a:
+        for left in [a.remaining, *asyncio.run(remaining())]:
+            assert seconds * 0.5 < left < seconds
+
+
+@pytest.mark.parametrize("variable", ["LOCKER_TIMEOUT", "ETCDCTL_COMMAND_TIMEOUT"])
+def test_the_timeout_is_in_the_environment(default: pytest.MonkeyPatch, variable: str) -> None:
+    default.setenv("LOCKER_ENDPOINTS", "http://127.0.0.1:1")
+    default.setenv("ETCDCTL_COMMAND_TIMEOUT", "60")
+    default.setenv(variable, "300ms")
+    start = time.monotonic()
+    for call in (locker.default_client, locker.connect, lambda: asyncio.run(aio.get("a"))):
+        with pytest.raises(locker.UnavailableError):
+            call()
+    assert time.monotonic() - start < 5
+
+
+def test_what_is_given_goes_before_the_environment(default: pytest.MonkeyPatch, etcd: Etcd, prefix: str) -> None:
+    """Also if it is the same as what would be if neither said anything."""
+
+    async def shown(**given: Any) -> str:
+        async with aio.connect(**given) as client, client.lock("a") as guard:
+            return f"{guard.key.rpartition('a/')[0]} {guard.remaining:.0f}"
+
+    default.setenv("LOCKER_TTL", "30")
+    assert asyncio.run(shown()) == f"{prefix} 27"
+    as_it_would_be: list[dict[str, Any]] = [{"prefix": "/locker/", "ttl": 10.0}, {"prefix": "/loc" + "ker/", "ttl": 10}]
+    for given in as_it_would_be:
+        assert asyncio.run(shown(**given)) == "/locker/ 9"
+        with locker.connect(**given) as client, client.lock("a") as guard:
+            assert guard.key.startswith("/locker/a/") and 8 < guard.remaining < 9.1
+    with locker.connect(os.environ["LOCKER_ENDPOINTS"]) as client:  # Who says where etcd is says all of it.
+        assert repr(client).endswith("prefix '/locker/'>")
+    default.setenv("LOCKER_PREFIX", "")  # A value, where others would count as not set.
+    with locker.connect() as client:
+        assert repr(client).endswith("prefix ''>")
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf", "2y", "5s5", "-1s"])
+@pytest.mark.parametrize("variable", ["LOCKER_TTL", "LOCKER_TIMEOUT", "ETCDCTL_COMMAND_TIMEOUT"])
+def test_times_that_are_none(default: pytest.MonkeyPatch, variable: str, text: str) -> None:
+    default.setenv(variable, text)
+    for call in (locker.default_client, locker.connect, lambda: asyncio.run(aio.get("a"))):
+        with pytest.raises(locker.InvalidError, match=f"^{variable}={text}: "):
+            call()
+
+
+Variables = dict[str, str]
+USERS: dict[str, tuple[Variables, str]] = {
+    "ours": ({"LOCKER_USER": "root", "LOCKER_PASSWORD": "secret-word"}, ""),
+    "in one": ({"LOCKER_USER": "root:secret-word"}, ""),
+    "etcdctl's": ({"ETCDCTL_USER": "root", "ETCDCTL_PASSWORD": "secret-word"}, ""),
+    "a file": ({"LOCKER_USER": "root", "LOCKER_PASSWORD_FILE": "FILE"}, ""),
+    "no password": ({"LOCKER_USER": "root"}, "no password for user root: set LOCKER_PASSWORD or LOCKER_PASSWORD_FILE"),
+    "no such file": ({"LOCKER_USER": "root", "LOCKER_PASSWORD_FILE": "/no/such"}, "LOCKER_PASSWORD_FILE=/no/such: "),
+}
+
+
+@pytest.mark.parametrize("variables, complaint", USERS.values(), ids=USERS.keys())
+def test_the_user_is_in_the_environment(
+    default: pytest.MonkeyPatch, tmp_path: Path, variables: Variables, complaint: str
+) -> None:
+    """This etcd has none, and says so of a user: it was asked. What is secret is in no text."""
+    (tmp_path / "password").write_text("secret-word\n")
+    for variable, value in variables.items():
+        default.setenv(variable, value.replace("FILE", str(tmp_path / "password")))
+    calls: list[Any] = [locker.default_client, locker.connect, lambda: asyncio.run(aio.get("a"))]
+    for call in calls:
+        with pytest.raises(locker.Error) as caught:
+            call()
+        if complaint:
+            assert isinstance(caught.value, locker.InvalidError) and str(caught.value).startswith(complaint)
+        else:
+            assert "authentication is not enabled" in str(caught.value)
+        assert "secret-word" not in f"{caught.value!r} {caught.value}"
+    locker.connect(os.environ["LOCKER_ENDPOINTS"]).disconnect()  # Who says where etcd is says all of it.
+
+
+@pytest.mark.parametrize("variable", ["LOCKER_CACERT", "ETCDCTL_CACERT"])
+def test_files_are_in_the_environment(default: pytest.MonkeyPatch, variable: str) -> None:
+    default.setenv("LOCKER_ENDPOINTS", "https://127.0.0.1:1")
+    default.setenv(variable, "/no-such-file.pem")
+    for call in (locker.default_client, locker.connect):
+        with pytest.raises(locker.InvalidError, match="no-such-file.pem"):
+            call()
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_certificates_are_in_the_environment(default: pytest.MonkeyPatch, ours: bool) -> None:
+    default.setenv("LOCKER_ENDPOINTS", "https://127.0.0.1:1")
+    default.setenv("LOCKER_CERT" if ours else "ETCDCTL_CERT", "/no-such-cert.pem")
+    with pytest.raises(locker.InvalidError, match="cert_file is given without key_file"):
+        locker.default_client()
+    default.setenv("LOCKER_CERT_KEY" if ours else "ETCDCTL_KEY", "/no-such-key.pem")
+    with pytest.raises(locker.InvalidError, match="no-such-"):
+        locker.default_client()
+    with pytest.raises(locker.InvalidError, match="key_file is given without cert_file"):
+        locker.connect(key_file="mine.pem")  # What goes together is not taken from both.
+
+
+def test_no_secret_is_shown() -> None:
+    with pytest.raises(locker.Error) as caught:
+        locker.connect("http://root:secret-word@127.0.0.1:2379")
+    assert "secret-word" not in f"{caught.value!r} {caught.value}"
