@@ -1,6 +1,7 @@
 //! What an acquisition asks for.
 
 use crate::etcd::Name;
+use crate::mode::{ANY, Limit, Mode};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Ask {
@@ -12,28 +13,44 @@ pub enum Ask {
     All(Name, Name),
     /// Only if both are free.
     TryAll(Name, Name),
+    /// To hold it together with others, with so many of them at most. It stands in no line.
+    Share(Name, Limit),
+    /// Only if that is so at once.
+    TryShare(Name, Limit),
 }
 
 impl Ask {
     pub fn names(self) -> impl Iterator<Item = Name> {
         let (one, other) = match self {
-            Ask::Wait(one) | Ask::Try(one) => (one, None),
+            Ask::Wait(one) | Ask::Try(one) | Ask::Share(one, _) | Ask::TryShare(one, _) => (one, None),
             Ask::All(one, other) | Ask::TryAll(one, other) => (one, Some(other)),
         };
         [one].into_iter().chain(other)
+    }
+
+    pub fn mode(self) -> Mode {
+        match self {
+            Ask::Share(_, limit) | Ask::TryShare(_, limit) => Mode::Shared(limit),
+            Ask::Wait(_) | Ask::Try(_) | Ask::All(..) | Ask::TryAll(..) => Mode::Exclusive,
+        }
     }
 
     /// The line in which it stands.
     pub fn line(self) -> Option<Name> {
         match self {
             Ask::Wait(name) => Some(name),
-            Ask::Try(_) | Ask::All(..) | Ask::TryAll(..) => None,
+            _ => None,
         }
     }
 
     /// Whether it waits for nobody.
     pub fn alone(self) -> bool {
-        matches!(self, Ask::Try(_) | Ask::TryAll(..))
+        matches!(self, Ask::Try(_) | Ask::TryAll(..) | Ask::TryShare(..))
+    }
+
+    /// Whether it has to see how many there are before it enters: no compare can count.
+    pub fn looks_ahead(self) -> bool {
+        matches!(self, Ask::TryShare(_, limit) if limit != ANY)
     }
 
     pub fn is_for_all(self) -> bool {

@@ -2,8 +2,9 @@
 
 use crate::Rules;
 use crate::ask::Ask;
-use crate::etcd::{Key, LeaseId, Name, Place, Reply, Request, Revision};
+use crate::etcd::{Key, LeaseId, Name, Only, Place, Reply, Request, Revision};
 use crate::keys::Keys;
+use crate::mode::Mode;
 
 /// A request and what has become of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +29,11 @@ pub enum Phase {
     /// About to enter, or behind others in its client's line; with keys, once more.
     Ready {
         keys: Option<Keys>,
+    },
+    /// There was room at this revision: about to enter, unless somebody has done so since.
+    Looked {
+        keys: Option<Keys>,
+        seen: Revision,
     },
     /// `leaving`: the place of the one before in the line, left with the same request.
     Entering {
@@ -159,25 +165,30 @@ impl Client {
 
     /// The enter that a task sends now, together with the leave of the one before.
     pub fn enter(&mut self, task: usize, leaving: Option<Own>) {
-        let Phase::Ready { keys } = self.tasks[task].phase else { unreachable!("it has a place") };
         let ask = self.tasks[task].asks[0];
-        let keys = keys.unwrap_or_else(|| ask.names().map(|name| self.next_key(name)).collect());
+        let (keys, only) = match self.tasks[task].phase {
+            Phase::Ready { keys } if ask.alone() => (keys, Only::IfFree),
+            Phase::Ready { keys } => (keys, Only::Always),
+            Phase::Looked { keys, seen } => (keys, Only::IfAsAt(seen)),
+            _ => unreachable!("it has a place"),
+        };
+        let keys = keys.unwrap_or_else(|| ask.names().map(|name| self.next_key(name, ask.mode())).collect());
         let epoch = self.lease.as_ref().expect("ready").epoch;
         let request = match leaving {
             Some(Own { keys: leave, .. }) => Request::Fused { leave, keys, epoch },
-            None => Request::Enter { keys, epoch, alone: ask.alone() },
+            None => Request::Enter { keys, epoch, only },
         };
         self.tasks[task].phase = Phase::Entering { keys, epoch, leaving, call: Call { request, reply: None } };
     }
 
     /// A key of a former use that nothing is in doubt of, else one that was never used.
-    fn next_key(&mut self, name: Name) -> Key {
+    fn next_key(&mut self, name: Name, mode: Mode) -> Key {
         let lease = self.lease.as_mut().expect("ready");
-        if let Some(free) = lease.free.iter().position(|key| key.name == name) {
+        if let Some(free) = lease.free.iter().position(|key| (key.name, key.mode) == (name, mode)) {
             return lease.free.remove(free);
         }
         lease.places += 1;
-        Key { name, lease: lease.id, n: lease.places }
+        Key { name, mode, lease: lease.id, n: lease.places }
     }
 
     /// Keys are deleted, as of this revision.

@@ -1,5 +1,6 @@
 //! What comes of what happens.
 
+use crate::Rules;
 use crate::client::{Own, Phase};
 use crate::etcd::{LeaseId, Place, Reply, Revision};
 use crate::protocol::{Action, Protocol};
@@ -21,8 +22,7 @@ impl Protocol {
                 let requests: Vec<_> = batch.iter().map(call).collect();
                 let replies = world.etcd.apply(&requests, &self.rules);
                 for (caller, reply) in batch.into_iter().zip(replies) {
-                    world.busy_by_itself |= reply == Reply::Busy && world.is_only_in_its_own_way(caller);
-                    world.call_mut(caller).expect("still").reply = Some(reply);
+                    self.answer(world, caller, reply);
                 }
             }
             Action::Refuse(caller) => {
@@ -39,6 +39,7 @@ impl Protocol {
                 let request = world.late.remove(index);
                 world.etcd.apply(&[request], &self.rules);
             }
+            Action::LookAhead(who, revision) => self.look_ahead(world, who, revision),
             Action::Look(who, revision) => self.look(world, who, revision),
             Action::Settle(who) => world.settle(who, &self.rules),
             Action::Prove(who, _) => world.hold(who),
@@ -64,11 +65,21 @@ impl Protocol {
             }
             Action::DeleteByHand(key) => {
                 world.robberies -= 1;
-                let place = world.etcd.place_at(key, world.etcd.revision).expect("it is there");
-                world.robbed.push((key, place.created));
+                let created = world.etcd.created_at(key, world.etcd.revision).expect("it is there");
+                world.robbed.push((key, created));
                 world.etcd.remove(key);
             }
         }
+    }
+
+    /// etcd has done what was asked for, and says so. Who is told that a lock is not free, and goes by it, should be right.
+    fn answer(&self, world: &mut World, caller: Caller, reply: Reply) {
+        if let Caller::Task(client, task) = caller
+            && (reply == Reply::Busy || reply == Reply::Changed && !self.rules.looks_again)
+        {
+            world.busy_by_itself |= world.is_free_for((client, task));
+        }
+        world.call_mut(caller).expect("still").reply = Some(reply);
     }
 
     /// The answer to a call arrives.
@@ -118,7 +129,8 @@ impl Protocol {
                     world.entered(who, Own { keys, created: at, reusable: true }, true);
                 }
             }
-            Reply::Busy => {
+            Reply::Changed if self.rules.looks_again => client.tasks[who.1].phase = Phase::Ready { keys: Some(keys) },
+            Reply::Busy | Reply::Changed | Reply::OtherLimit => {
                 client.deleted(keys, true, 0);
                 client.end(who.1, None, &self.rules);
             }
@@ -148,6 +160,25 @@ impl Protocol {
                     client.leave(own.keys, own.reusable && !self.rules.spent_by_fused, None, &self.rules);
                 }
             }
+        }
+    }
+
+    /// Who does not wait for one of a limit sees whether there is room.
+    fn look_ahead(&self, world: &mut World, (client, task): Who, revision: Revision) {
+        let Phase::Ready { keys } = world.clients[client].tasks[task].phase else { return };
+        let mine = world.wants((client, task)).next().expect("it names a lock");
+        let there: Vec<_> = world.etcd.queue_at(mine.name, revision).map(|(key, _)| key).collect();
+        let has_other_limit = self.rules.same_limit && there.iter().any(|key| key.mode.contradicts(mine.mode));
+        let rules = Rules { shared_waits_for_exclusive: self.rules.looks_outside, ..Rules::ALL };
+        let is_full = mine.is_barred_by(there, &rules);
+        world.busy_by_itself |= is_full && !has_other_limit && world.is_free_for((client, task));
+        let client = &mut world.clients[client];
+        match is_full || has_other_limit {
+            true => {
+                keys.into_iter().for_each(|keys| client.deleted(keys, true, 0));
+                client.end(task, None, &self.rules);
+            }
+            false => client.tasks[task].phase = Phase::Looked { keys, seen: revision },
         }
     }
 

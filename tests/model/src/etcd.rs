@@ -2,6 +2,7 @@
 
 use crate::Rules;
 use crate::keys::Keys;
+use crate::mode::Mode;
 use std::collections::BTreeMap;
 
 pub type Revision = u8;
@@ -24,17 +25,17 @@ pub struct LeaseId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
     pub name: Name,
+    pub mode: Mode,
     pub lease: LeaseId,
     pub n: u8,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Request {
-    /// `alone`: only if nobody is in any of the queues (a lock with no time to wait).
     Enter {
         keys: Keys,
         epoch: Revision,
-        alone: bool,
+        only: Only,
     },
     /// One place is left and the next one taken, in one transaction. `leave` is deleted also when `keys` are refused.
     Fused {
@@ -50,12 +51,27 @@ pub enum Request {
     },
 }
 
+/// On what condition one enters who has no time to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Only {
+    /// There is time to wait.
+    Always,
+    /// Nobody is in any of the queues; for who shares: nobody exclusive.
+    IfFree,
+    /// Nobody has entered since this revision, at which there was room.
+    IfAsAt(Revision),
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reply {
     /// The keys are there, by this enter or by an earlier one.
     In(Place),
     /// Somebody else is in the queue.
     Busy,
+    /// Somebody has entered since one looked.
+    Changed,
+    /// Somebody shares the lock with another limit.
+    OtherLimit,
     /// Not entered: the epoch is this one. (Read at this revision.)
     OtherEpoch(Revision, Revision),
     EpochWritten(Revision),
@@ -70,7 +86,7 @@ pub enum Reply {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
     pub created: Revision,
-    /// Each of them is there, and the oldest in its queue.
+    /// Each of them is there, and it is its turn: of an exclusive one, that it is the oldest in its queue.
     pub first: bool,
 }
 
@@ -103,25 +119,47 @@ impl Etcd {
     /// What an enter compares.
     fn may_enter(&self, request: &Request, rules: &Rules) -> bool {
         let (Request::Enter { keys, epoch, .. } | Request::Fused { keys, epoch, .. }) = *request else { return false };
-        let is_absent = |key: Key| self.place_at(key, self.revision).is_none();
-        let is_free = |key: Key| self.oldest_at(key.name, self.revision).is_none();
+        let is_absent = |key: Key| self.created_at(key, self.revision).is_none();
+        let is_free = |key: Key| is_absent(key) && self.is_free_for(key, rules);
         let may_put = match *request {
-            Request::Enter { alone: true, .. } if rules.alone_in_all => keys.iter().all(is_free),
-            Request::Enter { alone: true, .. } => keys.iter().any(is_free),
+            Request::Enter { only: Only::IfFree, .. } if rules.alone_in_all => keys.iter().all(is_free),
+            Request::Enter { only: Only::IfFree, .. } => keys.iter().any(is_free),
             _ if rules.anew_in_all => keys.iter().all(is_absent),
             _ => keys.iter().any(is_absent),
         };
-        may_put && self.leases.get(&keys.lease()).is_some_and(|now| !rules.epoch || *now == epoch)
+        let as_looked = match *request {
+            Request::Enter { only: Only::IfAsAt(seen), .. } if rules.enter_as_looked => {
+                keys.iter().all(|key| self.queue_at(key.name, self.revision).all(|(_, created)| created <= seen))
+            }
+            _ => true,
+        };
+        let may_share = !keys.iter().any(|key| self.has_other_limit(key, rules));
+        let lives = self.leases.get(&keys.lease()).is_some_and(|now| !rules.epoch || *now == epoch);
+        may_put && as_looked && may_share && lives
+    }
+
+    /// Whether nobody is in the queue with whom `key` cannot hold together, whatever the number.
+    fn is_free_for(&self, key: Key, rules: &Rules) -> bool {
+        let is_in_the_way = |mode: Mode| !key.mode.is_shared() || rules.free_of_exclusive && !mode.is_shared();
+        !self.queue_at(key.name, self.revision).any(|(other, _)| is_in_the_way(other.mode))
+    }
+
+    /// Whether somebody is in the queue who shares the lock with another limit.
+    fn has_other_limit(&self, key: Key, rules: &Rules) -> bool {
+        rules.same_limit && self.queue_at(key.name, self.revision).any(|(other, _)| other.mode.contradicts(key.mode))
     }
 
     fn act(&mut self, request: &Request, may_enter: bool, next: Revision, rules: &Rules) -> Reply {
         match *request {
-            // That it is the first everywhere is what it compared.
-            Request::Enter { keys, alone: true, .. } if may_enter => {
+            // That it is its turn everywhere is what it compared.
+            Request::Enter { keys, only: Only::IfFree | Only::IfAsAt(_), .. } if may_enter => {
                 self.put(keys, next, rules);
                 Reply::In(Place { created: next, first: true })
             }
-            Request::Enter { keys, epoch, .. } => self.enter(keys, epoch, may_enter, next, rules),
+            Request::Enter { keys, epoch, only } => match self.enter(keys, epoch, may_enter, next, rules) {
+                Reply::Busy if matches!(only, Only::IfAsAt(_)) => Reply::Changed,
+                reply => reply,
+            },
             Request::Fused { leave, keys, epoch } => {
                 if may_enter || rules.fused_always_deletes {
                     self.delete(next, |life| leave.contains(life.key));
@@ -148,13 +186,14 @@ impl Etcd {
             (Some(place), _) => Reply::In(place),
             (None, None) => Reply::LeaseGone,
             (None, Some(now)) if *now != epoch => Reply::OtherEpoch(*now, self.revision),
+            _ if keys.iter().any(|key| self.has_other_limit(key, rules)) => Reply::OtherLimit,
             (None, Some(_)) => Reply::Busy,
         }
     }
 
     fn put(&mut self, keys: Keys, next: Revision, rules: &Rules) {
         let at_once = if rules.all_in_one { usize::MAX } else { 1 };
-        let absent: Vec<_> = keys.iter().filter(|key| self.place_at(*key, self.revision).is_none()).collect();
+        let absent: Vec<_> = keys.iter().filter(|key| self.created_at(*key, self.revision).is_none()).collect();
         let lives = absent.into_iter().take(at_once).map(|key| Life { key, created: next, deleted: None });
         self.history.extend(lives);
         self.history.sort_by_key(|life| (life.created, life.key));
@@ -207,34 +246,45 @@ impl Etcd {
         self.history.iter().filter(was_there).map(|life| (life.key, life.created))
     }
 
-    pub fn oldest_at(&self, name: Name, revision: Revision) -> Option<(Key, Revision)> {
-        self.keys_at(revision).find(|(key, _)| key.name == name)
+    /// Those of one queue.
+    pub fn queue_at(&self, name: Name, revision: Revision) -> impl Iterator<Item = (Key, Revision)> {
+        self.keys_at(revision).filter(move |(key, _)| key.name == name)
     }
 
-    /// Whether a read at this revision shows `key` as the oldest of its queue.
-    pub fn first_at(&self, key: Key, revision: Revision) -> bool {
-        self.oldest_at(key.name, revision).is_some_and(|(oldest, _)| oldest == key)
+    pub fn created_at(&self, key: Key, revision: Revision) -> Option<Revision> {
+        self.keys_at(revision).find(|(there, _)| *there == key).map(|(_, created)| created)
     }
 
-    pub fn place_at(&self, key: Key, revision: Revision) -> Option<Place> {
-        let (_, created) = self.keys_at(revision).find(|(there, _)| *there == key)?;
-        Some(Place { created, first: self.first_at(key, revision) })
+    /// Whether a read at this revision shows that older keys than `key`, which was put at `created`, keep it from holding.
+    /// Of two with one revision an exclusive one is the first by its name; who shares counts those of lower revisions.
+    pub fn is_barred_at(&self, key: Key, created: Revision, revision: Revision, rules: &Rules) -> bool {
+        let is_older = |(other, at): &(Key, Revision)| match key.mode {
+            Mode::Exclusive => (*at, *other) < (created, key),
+            Mode::Shared(_) => *at < created,
+        };
+        key.is_barred_by(self.keys_at(revision).filter(is_older).map(|(other, _)| other), rules)
     }
 
-    /// Whether a read at this revision proves that one holds the locks of all these keys.
-    pub fn all_first_at(&self, keys: Keys, revision: Revision) -> bool {
-        keys.iter().all(|key| self.first_at(key, revision))
+    /// Whether a read at this revision shows `key`, and that it is its turn.
+    pub fn shows_turn_at(&self, key: Key, revision: Revision, rules: &Rules) -> bool {
+        let created = self.created_at(key, revision);
+        created.is_some_and(|created| !self.is_barred_at(key, created, revision, rules))
+    }
+
+    /// Whether it is the turn of `key`, and not just taken for that.
+    pub fn is_turn_at(&self, key: Key, revision: Revision) -> bool {
+        self.shows_turn_at(key, revision, &Rules::ALL)
     }
 
     /// The place that one has with these keys. With a part of them it is one still: that something is missing, and what
     /// has to be done about the others, is found out as in any other place.
     pub fn place_of(&self, keys: Keys, revision: Revision, rules: &Rules) -> Option<Place> {
-        let there = |key: Key| self.place_at(key, revision);
-        let created = keys.iter().filter_map(there).map(|place| place.created).max()?;
-        let counts = rules.part_is_a_place || keys.iter().all(|key| there(key).is_some());
+        let created = keys.iter().filter_map(|key| self.created_at(key, revision)).max()?;
+        let counts = rules.part_is_a_place || keys.iter().all(|key| self.created_at(key, revision).is_some());
+        let is_turn = |key: Key| self.shows_turn_at(key, revision, rules);
         let first = match rules.first_in_all {
-            true => self.all_first_at(keys, revision),
-            false => keys.iter().any(|key| self.first_at(key, revision)),
+            true => keys.iter().all(is_turn),
+            false => keys.iter().any(is_turn),
         };
         counts.then_some(Place { created, first })
     }

@@ -52,6 +52,7 @@ pub mod client;
 mod effects;
 pub mod etcd;
 pub mod keys;
+pub mod mode;
 pub mod properties;
 pub mod protocol;
 pub mod rules;

@@ -4,13 +4,19 @@ use crate::Protocol;
 use crate::client::{Client, Own, Phase};
 use crate::etcd::{Key, Reply, Request, Revision};
 use crate::keys::Keys;
+use crate::mode::{ANY, Mode};
 use crate::world::World;
 use stateright::Property;
 
-pub const ONE_HOLDER: &str = "who believes to hold has the oldest key, on a lease that lives";
-pub const TOKENS_RISE: &str = "the token of each holder is higher than all before";
-pub const ALL_AT_ONCE: &str = "who comes to hold has been the first in all of its queues at once";
-pub const BUSY_BY_OTHERS: &str = "who is told that a lock is not free was not alone in its queue";
+pub const ONE_HOLDER: &str = "who believes to hold has its key, on a lease that lives, and it is its turn";
+pub const HELD_ALONE: &str = "nobody holds together with who is exclusive";
+pub const WITHIN_LIMIT: &str = "of a limit, no more than that many hold";
+pub const ONE_LIMIT: &str = "those who hold together agree on the limit";
+pub const FIRST_COME: &str = "who waits alone is passed by nobody younger";
+pub const NOBODY_SLEEPS: &str = "when nothing more can happen before a release, nobody waits whose turn it is";
+pub const TOKENS_RISE: &str = "a token is higher than all before, of who shares than all of who was exclusive";
+pub const ALL_AT_ONCE: &str = "who comes to hold has had its turn in all of its queues at once";
+pub const BUSY_BY_OTHERS: &str = "who is told that a lock is not free could not have held it";
 pub const NOTHING_LEFT: &str = "when nothing more can happen, everybody is done and nothing is left";
 
 /// That no two can have the oldest key is what exclusion means; that everybody is done, that nobody waits for a turn that
@@ -19,12 +25,36 @@ pub fn promises() -> Vec<Property<Protocol>> {
     vec![
         Property::always(ONE_HOLDER, |_, world: &World| {
             let believes = |(key, created): (Key, Revision)| {
-                let oldest = world.etcd.oldest_at(key.name, world.etcd.revision);
-                oldest == Some((key, created)) && world.etcd.lives(key.lease)
+                let now = world.etcd.revision;
+                let has = world.etcd.created_at(key, now) == Some(created) && world.etcd.lives(key.lease);
+                has && world.etcd.is_turn_at(key, now)
             };
-            let places = |own: Own| own.keys.iter().map(move |key| (key, own.created));
-            let holds = world.holders().flat_map(places);
-            holds.filter(|hold| !world.robbed.contains(hold)).all(believes)
+            held(world).all(believes)
+        }),
+        Property::always(HELD_ALONE, |_, world: &World| {
+            pairs(world).all(|(one, other)| one.mode.is_shared() && other.mode.is_shared())
+        }),
+        Property::always(WITHIN_LIMIT, |_, world: &World| {
+            held(world).all(|(key, _)| match key.mode {
+                Mode::Exclusive | Mode::Shared(ANY) => true,
+                Mode::Shared(limit) => {
+                    let with = |other: Key| other.name == key.name && other.mode == key.mode;
+                    held(world).filter(|(other, _)| with(*other)).count() <= usize::from(limit)
+                }
+            })
+        }),
+        Property::always(ONE_LIMIT, |_, world: &World| {
+            !pairs(world).any(|(one, other)| one.mode.contradicts(other.mode))
+        }),
+        Property::always(FIRST_COME, |_, world: &World| {
+            let is_passed = |(key, created): (Key, Revision)| {
+                !key.mode.is_shared() && held(world).any(|(other, at)| other.name == key.name && at > created)
+            };
+            !waiting(world).flat_map(|own| left_alone(world, own)).any(is_passed)
+        }),
+        Property::always(NOBODY_SLEEPS, |protocol: &Protocol, world: &World| {
+            let is_turn = |key: Key| world.etcd.is_turn_at(key, world.etcd.revision);
+            !waiting(world).any(|own| own.keys.iter().all(is_turn)) || !protocol.is_quiet(world)
         }),
         Property::always(TOKENS_RISE, |_, world: &World| !world.token_fell),
         Property::always(ALL_AT_ONCE, |_, world: &World| !world.held_in_part),
@@ -74,7 +104,8 @@ pub fn troubles_of_all() -> Vec<Property<Protocol>> {
             world.holders().any(|own| own.keys.are_two() && waits_for(own.keys) > 1)
         }),
         Property::sometimes("who waits for both is the first in one queue only", |_, world: &World| {
-            let first = |own: Own| own.keys.iter().filter(|key| world.etcd.first_at(*key, world.etcd.revision)).count();
+            let first =
+                |own: Own| own.keys.iter().filter(|key| world.etcd.is_turn_at(*key, world.etcd.revision)).count();
             waiting(world).any(|own| own.keys.are_two() && first(own) == 1)
         }),
         Property::sometimes("an enter of both is refused for its epoch", |_, world: &World| {
@@ -90,6 +121,65 @@ pub fn troubles_of_all() -> Vec<Property<Protocol>> {
             world.late.iter().any(|request| matches!(request, Request::Delete { .. }) && is_of_two(*request))
         }),
     ]
+}
+
+/// The same, where somebody shares a lock.
+pub fn troubles_of_sharing() -> Vec<Property<Protocol>> {
+    vec![
+        Property::sometimes("two hold together", |_, world: &World| pairs(world).next().is_some()),
+        Property::sometimes("one waits for those of its limit alone", |_, world: &World| {
+            let is_full = |key: Key| {
+                let now = world.etcd.revision;
+                let inside = world.etcd.queue_at(key.name, now).all(|(other, _)| other.mode == key.mode);
+                inside && key.mode.is_shared() && !world.etcd.is_turn_at(key, now)
+            };
+            waiting(world).any(|own| own.keys.iter().all(is_full))
+        }),
+        Property::sometimes("who is exclusive waits for who shares", |_, world: &World| {
+            waiting(world).any(|own| !is_sharing(own.keys) && waits_for(world, own).any(|key| key.mode.is_shared()))
+        }),
+        Property::sometimes("who shares waits for who is exclusive", |_, world: &World| {
+            waiting(world).any(|own| is_sharing(own.keys) && waits_for(world, own).any(|key| !key.mode.is_shared()))
+        }),
+        Property::sometimes("a limit is not that of the others", |_, world: &World| {
+            answered(world).any(|(_, reply)| reply == Reply::OtherLimit)
+        }),
+        Property::sometimes("somebody has entered since one looked", |_, world: &World| {
+            answered(world).any(|(_, reply)| reply == Reply::Changed)
+        }),
+        Property::sometimes("an enter that shares is late", |_, world: &World| {
+            world.late.iter().any(|request| matches!(request, Request::Enter { keys, .. } if is_sharing(*keys)))
+        }),
+        Property::sometimes("after a doubt a key that shares is there", |_, world: &World| {
+            world.holders().any(|own| is_sharing(own.keys) && !own.reusable)
+        }),
+    ]
+}
+
+fn is_sharing(keys: Keys) -> bool {
+    keys.iter().any(|key| key.mode.is_shared())
+}
+
+/// The keys of those who hold in the queues of one who waits.
+fn waits_for(world: &World, own: Own) -> impl Iterator<Item = Key> {
+    held(world).map(|(key, _)| key).filter(move |key| own.keys.share_a_queue_with(Keys::from(*key)))
+}
+
+/// The keys of a place, but for those that somebody deleted by hand: whose they were cannot know it at once.
+fn left_alone(world: &World, own: Own) -> impl Iterator<Item = (Key, Revision)> {
+    own.keys.iter().map(move |key| (key, own.created)).filter(|place| !world.robbed.contains(place))
+}
+
+fn held(world: &World) -> impl Iterator<Item = (Key, Revision)> {
+    world.holders().flat_map(|own| left_alone(world, own))
+}
+
+/// Each two who hold the same lock.
+fn pairs(world: &World) -> impl Iterator<Item = (Key, Key)> {
+    let rest = |number: usize| held(world).skip(number + 1);
+    let each =
+        held(world).enumerate().flat_map(move |(number, (one, _))| rest(number).map(move |(other, _)| (one, other)));
+    each.filter(|(one, other)| one.name == other.name)
 }
 
 fn is_of_two(request: Request) -> bool {

@@ -53,6 +53,8 @@ pub enum Action {
     Lose(Batch),
     /// A request is done that its sender has given up. That may never happen.
     ApplyLate(usize),
+    /// Before an enter, a read at this revision.
+    LookAhead(Who, Revision),
     /// After a doubt, a read at this revision.
     Look(Who, Revision),
     Settle(Who),
@@ -112,10 +114,11 @@ impl Model for Protocol {
     }
 
     fn properties(&self) -> Vec<Property<Self>> {
-        let mut asks = self.bounds.clients.iter().flatten().flatten();
-        let troubles = match asks.any(|ask| ask.is_for_all()) {
-            true => properties::troubles_of_all(),
-            false => properties::troubles_of_lines(),
+        let asks = || self.bounds.clients.iter().flatten().flatten();
+        let troubles = match () {
+            () if asks().any(|ask| ask.is_for_all()) => properties::troubles_of_all(),
+            () if asks().any(|ask| ask.mode().is_shared()) => properties::troubles_of_sharing(),
+            () => properties::troubles_of_lines(),
         };
         properties::promises().into_iter().chain(troubles).collect()
     }
@@ -190,7 +193,12 @@ impl Protocol {
         let client = &world.clients[who.0];
         let task = &client.tasks[who.1];
         match task.phase {
-            Phase::Ready { .. } => self.entrance(client, who, actions),
+            Phase::Ready { .. } if task.asks[0].looks_ahead() => {
+                let now = world.etcd.revision;
+                let from = if self.rules.look_is_fresh { now } else { 0 };
+                actions.extend((from..=now).filter(|_| client.lease.is_some()).map(|at| Action::LookAhead(who, at)));
+            }
+            Phase::Ready { .. } | Phase::Looked { .. } => self.entrance(client, who, actions),
             Phase::InDoubt { looked: None, epoch, .. } => {
                 actions.extend(self.looks(world, client, epoch).map(|revision| Action::Look(who, revision)));
             }
@@ -209,7 +217,7 @@ impl Protocol {
             actions.push(Action::Miss(who));
         }
         // Who gives up while its enter is under way waits for what becomes of it: as if it gave up right after.
-        let can_give_up = matches!(task.phase, Phase::Ready { .. } | Phase::InDoubt { .. } | Phase::Waiting { .. });
+        let can_give_up = !matches!(task.phase, Phase::Entering { .. } | Phase::Holding(_) | Phase::Done);
         if can_give_up && world.give_ups > 0 && client.lease.is_some() {
             actions.push(Action::GiveUp(who));
         }
@@ -234,19 +242,37 @@ impl Protocol {
     /// Who waits in two queues waits in each until it is the first there, and then reads both at once. What it saw before
     /// that read decides nothing: so the read alone is played here. Who does without it holds by one read for each queue.
     fn proof(&self, world: &World, own: Own) -> Option<Revision> {
-        let first = |key: Key, revision: Revision| match self.rules.proof_has_own_key {
-            true => world.etcd.first_at(key, revision),
-            false => world.etcd.oldest_at(key.name, revision).is_none_or(|(_, old)| old >= own.created),
+        let rules = &self.rules;
+        let is_turn = |key: Key, revision: Revision| match rules.proof_has_own_key {
+            true => world.etcd.shows_turn_at(key, revision, rules),
+            false => !world.etcd.is_barred_at(key, own.created, revision, rules),
         };
-        let after_enter = self.rules.proof_has_own_key && self.rules.proof_after_enter;
+        let is_told = |key: Key, revision: Revision| {
+            let is_older = |(_, created): (Key, Revision)| created < own.created;
+            rules.woken_by_each || !key.mode.is_shared() || !world.etcd.queue_at(key.name, revision).any(is_older)
+        };
+        let after_enter = rules.proof_has_own_key && rules.proof_after_enter;
         let mut reads = if after_enter { own.created } else { 0 }..=world.etcd.revision;
-        match self.rules.one_read_for_all {
-            true => reads.find(|revision| own.keys.iter().all(|key| first(key, *revision))),
-            false => {
-                let each = own.keys.iter().map(|key| reads.clone().find(|revision| first(key, *revision)));
-                each.collect::<Option<Vec<_>>>()?.into_iter().max()
+        let one_each = || own.keys.iter().map(|key| reads.clone().find(|revision| is_turn(key, *revision)));
+        match rules.one_read_for_all {
+            true => {
+                reads.find(|revision| own.keys.iter().all(|key| is_turn(key, *revision) && is_told(key, *revision)))
             }
+            false if own.keys.iter().any(|key| key.mode.is_shared()) => self.proof_by_two(world, own),
+            false => one_each().collect::<Option<Vec<_>>>()?.into_iter().max(),
         }
+    }
+
+    /// Who shares, and breaks that rule, holds by a read that shows nobody older who is exclusive, and another that shows
+    /// its key and how many are before it.
+    fn proof_by_two(&self, world: &World, own: Own) -> Option<Revision> {
+        let but_exclusive = Rules { shared_waits_for_exclusive: false, ..self.rules };
+        let but_limit = Rules { limit_counts: false, ..self.rules };
+        let key = own.keys.iter().next()?;
+        let mut reads = own.created..=world.etcd.revision;
+        let one = reads.clone().find(|at| world.etcd.shows_turn_at(key, *at, &but_exclusive))?;
+        let other = reads.find(|at| !world.etcd.is_barred_at(key, own.created, *at, &but_limit))?;
+        Some(one.max(other))
     }
 
     /// The revisions at which one may look after a doubt.
@@ -265,12 +291,17 @@ impl Protocol {
 
     /// Whether nothing more has to happen: what is left are troubles that may as well stay away.
     pub fn is_over(&self, world: &World) -> bool {
+        world.holders().next().is_none() && self.is_quiet(world)
+    }
+
+    /// Whether nothing has to happen before somebody releases.
+    pub fn is_quiet(&self, world: &World) -> bool {
         let mut actions = Vec::new();
         self.actions(world, &mut actions);
         let is_trouble = |action: &Action| {
             use Action::*;
             matches!(action, Crash(_) | EndLease(_) | Lose(_) | Refuse(_) | GiveUp(_) | ApplyLate(_) | DeleteByHand(_))
         };
-        actions.iter().all(is_trouble)
+        actions.iter().all(|action| is_trouble(action) || matches!(action, Action::Release(_)))
     }
 }

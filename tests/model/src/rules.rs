@@ -67,6 +67,30 @@ pub struct Rules {
     pub hold_ends_first: bool,
     /// It leaves all queues by one transaction. (This one could be broken. But so nobody sees it with a part of them.)
     pub leave_in_one: bool,
+
+    // Of who shares a lock.
+    /// An enter compares that nobody shares the lock with another limit.
+    pub same_limit: bool,
+    /// Who shares waits for who is exclusive and older.
+    pub shared_waits_for_exclusive: bool,
+    /// Also for who waits itself. (Broken: only for who holds.)
+    pub first_come: bool,
+    /// Of a limit, no more than that many hold.
+    pub limit_counts: bool,
+    /// Who is exclusive waits for who shares and is older.
+    pub exclusive_waits_for_shared: bool,
+    /// Who waits for its turn to share looks again whenever one that is older leaves. (Broken: when the last has left.)
+    pub woken_by_each: bool,
+    /// Who does not wait compares that nobody exclusive is in the queue.
+    pub free_of_exclusive: bool,
+    /// Who does not wait for one of a limit compares that nobody has entered since it looked.
+    pub enter_as_looked: bool,
+    /// If somebody has, it looks again. (Broken: it is told that there is no room.)
+    pub looks_again: bool,
+    /// It looks for who is exclusive, too.
+    pub looks_outside: bool,
+    /// It looks at how things are, not at how they were.
+    pub look_is_fresh: bool,
 }
 
 impl Rules {
@@ -102,5 +126,16 @@ impl Rules {
         rest_of_hold: true,
         hold_ends_first: true,
         leave_in_one: true,
+        same_limit: true,
+        shared_waits_for_exclusive: true,
+        first_come: true,
+        limit_counts: true,
+        exclusive_waits_for_shared: true,
+        woken_by_each: true,
+        free_of_exclusive: true,
+        enter_as_looked: true,
+        looks_again: true,
+        looks_outside: true,
+        look_is_fresh: true,
     };
 }

@@ -2,7 +2,7 @@
 
 use crate::Rules;
 use crate::client::{Call, Client, Phase};
-use crate::etcd::{Key, Reply, Request, Revision};
+use crate::etcd::{Key, Only, Reply, Request, Revision};
 use crate::keys::Keys;
 use crate::world::World;
 
@@ -11,6 +11,7 @@ impl World {
         self.clients.iter_mut().for_each(|client| client.send_what_is_due(rules));
         self.forget_late(rules);
         self.etcd.forget_before(self.earliest_read(rules));
+        self.forget_when_one_looked();
         self.renumber();
     }
 
@@ -21,7 +22,7 @@ impl World {
             Phase::Waiting(own) => Some(own.created),
             _ => None,
         });
-        match rules.read_is_fresh && rules.proof_after_enter {
+        match rules.read_is_fresh && rules.proof_after_enter && rules.look_is_fresh {
             true => reads.min().unwrap_or(self.etcd.revision),
             false => 0,
         }
@@ -60,7 +61,27 @@ impl World {
             let behind = client.chores.iter().any(|chore| chore.keys.contains(key));
             in_phase || behind || client.lease.as_ref().is_some_and(|lease| lease.free.contains(&key))
         };
-        self.etcd.place_at(key, self.etcd.revision).is_some() || self.clients.iter().any(knows)
+        self.etcd.created_at(key, self.etcd.revision).is_some() || self.clients.iter().any(knows)
+    }
+
+    /// What entered last before one looked, that alone counts: nobody can enter there any more.
+    fn forget_when_one_looked(&mut self) {
+        let entered: Vec<_> = self.etcd.keys_at(self.etcd.revision).map(|(_, created)| created).collect();
+        let last = |seen: Revision| entered.iter().copied().filter(|created| *created <= seen).max().unwrap_or(0);
+        let of_request = |request: &mut Request| {
+            if let Request::Enter { only: Only::IfAsAt(seen), .. } = request {
+                *seen = last(*seen);
+            }
+        };
+        self.late.iter_mut().for_each(of_request);
+        for task in self.clients.iter_mut().flat_map(|client| &mut client.tasks) {
+            match &mut task.phase {
+                Phase::Looked { seen, .. } => *seen = last(*seen),
+                Phase::Entering { call, .. } => of_request(&mut call.request),
+                _ => (),
+            }
+        }
+        self.late.sort();
     }
 
     /// Gives the revisions the numbers 1, 2, 3.
@@ -78,7 +99,7 @@ impl World {
 
     fn each_revision(&mut self, visit: &mut impl FnMut(&mut Revision)) {
         self.etcd.each_revision(visit);
-        self.tokens.iter_mut().for_each(&mut *visit);
+        self.tokens.iter_mut().for_each(|tokens| tokens.each_revision(visit));
         self.robbed.iter_mut().for_each(|(_, created)| visit(created));
         self.late.iter_mut().for_each(|request| of_request(request, visit));
         self.clients.iter_mut().for_each(|client| of_client(client, visit));
@@ -94,7 +115,7 @@ fn entered_by(request: &Request) -> Option<Keys> {
 
 fn is_about(phase: Phase, this: Key) -> bool {
     match phase {
-        Phase::Ready { keys } => keys.is_some_and(|keys| keys.contains(this)),
+        Phase::Ready { keys } | Phase::Looked { keys, .. } => keys.is_some_and(|keys| keys.contains(this)),
         Phase::Entering { keys, leaving, .. } => {
             keys.contains(this) || leaving.is_some_and(|own| own.keys.contains(this))
         }
@@ -126,6 +147,7 @@ fn of_client(client: &mut Client, visit: &mut impl FnMut(&mut Revision)) {
                 looked.iter_mut().flatten().for_each(|place| visit(&mut place.created));
             }
             Phase::Waiting(own) | Phase::Holding(own) => visit(&mut own.created),
+            Phase::Looked { seen, .. } => visit(seen),
             Phase::Ready { .. } | Phase::Done => (),
         }
     }
@@ -140,12 +162,15 @@ fn of_call(call: &mut Call, visit: &mut impl FnMut(&mut Revision)) {
             visit(at);
         }
         Some(Reply::EpochWritten(revision) | Reply::Deleted(revision)) => visit(revision),
-        Some(Reply::Busy | Reply::LeaseGone | Reply::Refused) | None => (),
+        Some(Reply::Busy | Reply::Changed | Reply::OtherLimit | Reply::LeaseGone | Reply::Refused) | None => (),
     }
 }
 
 fn of_request(request: &mut Request, visit: &mut impl FnMut(&mut Revision)) {
     if let Request::Enter { epoch, .. } | Request::Fused { epoch, .. } = request {
         visit(epoch);
+    }
+    if let Request::Enter { only: Only::IfAsAt(seen), .. } = request {
+        visit(seen);
     }
 }

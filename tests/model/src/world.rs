@@ -3,7 +3,7 @@
 use crate::Rules;
 use crate::client::{Call, Client, Own, Phase};
 use crate::etcd::{Etcd, Key, LeaseId, Place, Request, Revision};
-use crate::keys::Keys;
+use crate::mode::Mode;
 use crate::protocol::Bounds;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -12,12 +12,12 @@ pub struct World {
     pub clients: Vec<Client>,
     /// Requests that their senders have given up, and that may yet be done.
     pub late: Vec<Request>,
-    /// The highest token of each lock so far, and whether one was not higher than all before.
-    pub tokens: [Revision; 3],
+    /// The tokens of each lock so far, and whether one was not higher than all before that count against it.
+    pub tokens: [Tokens; 3],
     pub token_fell: bool,
     /// Whether somebody came to hold who never was the first in all of its queues at once.
     pub held_in_part: bool,
-    /// Whether somebody was told that a lock is not free who alone was in its queue.
+    /// Whether somebody was told that a lock is not free to whom it was.
     pub busy_by_itself: bool,
     /// The keys that somebody deleted by hand: whose they were cannot know it at once.
     pub robbed: Vec<(Key, Revision)>,
@@ -28,6 +28,13 @@ pub struct World {
     pub lease_ends: u8,
     pub crashes: u8,
     pub robberies: u8,
+}
+
+/// The highest token of those who held a lock alone, and of all who held it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Tokens {
+    exclusive: Revision,
+    any: Revision,
 }
 
 /// A task of a client.
@@ -47,7 +54,7 @@ impl World {
             etcd: Etcd::default(),
             clients: bounds.clients.iter().map(|tasks| Client::new(tasks)).collect(),
             late: Vec::new(),
-            tokens: [0; 3],
+            tokens: [Tokens::default(); 3],
             token_fell: false,
             held_in_part: false,
             busy_by_itself: false,
@@ -108,28 +115,30 @@ impl World {
         let Phase::Waiting(own) = *phase else { return };
         *phase = Phase::Holding(own);
         let mut since_enter = own.created..=self.etcd.revision;
-        self.held_in_part |= !since_enter.any(|revision| self.etcd.all_first_at(own.keys, revision));
+        let is_turn = |revision| own.keys.iter().all(|key| self.etcd.is_turn_at(key, revision));
+        self.held_in_part |= !since_enter.any(is_turn);
         for key in own.keys.iter().filter(|key| !self.robbed.contains(&(*key, own.created))) {
-            let token = &mut self.tokens[key.name as usize];
-            self.token_fell |= own.created <= *token;
-            *token = own.created.max(*token);
+            self.token_fell |= !self.tokens[key.name as usize].rise_to(own.created, key.mode);
         }
     }
 
     /// Whether a key has gone that was put at this revision, or earlier than the others of its acquisition.
     pub fn has_lost(&self, key: Key, created: Revision) -> bool {
-        self.etcd.place_at(key, self.etcd.revision).is_none_or(|place| place.created > created)
+        self.etcd.created_at(key, self.etcd.revision).is_none_or(|now| now > created)
     }
 
-    /// Whether there is nothing in the queues that one would enter but the rest of its own former place.
-    pub fn is_only_in_its_own_way(&self, caller: Caller) -> bool {
-        let (Caller::Task(client, task), Some(keys)) = (caller, self.call(caller).and_then(|call| call.request.keys()))
-        else {
-            return false;
-        };
-        let in_the_way = |(key, _): &(Key, Revision)| Keys::from(*key).share_a_queue_with(keys);
-        let is_its_own = |(key, _): (Key, Revision)| self.clients[client].rest(task).any(|rest| rest == key);
-        self.etcd.keys_at(self.etcd.revision).filter(in_the_way).all(is_its_own)
+    /// Whether one would hold at once if it entered now, and had deleted the rest of its own former place.
+    pub fn is_free_for(&self, (client, task): Who) -> bool {
+        let is_rest = |key: &Key| self.clients[client].rest(task).any(|rest| rest == *key);
+        let there = || self.etcd.keys_at(self.etcd.revision).map(|(key, _)| key);
+        self.wants((client, task)).all(|key| !key.is_barred_by(there().filter(|key| !is_rest(key)), &Rules::ALL))
+    }
+
+    /// Keys as a task would put, but of no name that is ever in use.
+    pub fn wants(&self, (client, task): Who) -> impl Iterator<Item = Key> {
+        let ask = self.clients[client].tasks[task].asks[0];
+        let lease = LeaseId { client: client as u8, n: 0 };
+        ask.names().map(move |name| Key { name, mode: ask.mode(), lease, n: 0 })
     }
 
     pub fn callers(&self) -> Vec<Caller> {
@@ -163,6 +172,24 @@ impl World {
                 _ => None,
             },
         }
+    }
+}
+
+impl Tokens {
+    /// Tells whether a token is high enough. Those who share hold together, in any order: they count against who is
+    /// exclusive alone.
+    fn rise_to(&mut self, token: Revision, mode: Mode) -> bool {
+        let before = if mode.is_shared() { self.exclusive } else { self.any };
+        self.any = self.any.max(token);
+        if !mode.is_shared() {
+            self.exclusive = self.exclusive.max(token);
+        }
+        token > before
+    }
+
+    pub fn each_revision(&mut self, visit: &mut impl FnMut(&mut Revision)) {
+        visit(&mut self.exclusive);
+        visit(&mut self.any);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Goes through all that can happen, or until something goes wrong.
 
 use locker_model::ask::Ask;
-use locker_model::properties::{ALL_AT_ONCE, BUSY_BY_OTHERS, NOTHING_LEFT, ONE_HOLDER, TOKENS_RISE};
+use locker_model::properties::promises;
 use locker_model::{Bounds, Protocol, Rules};
 use stateright::{Checker, Model};
 use std::time::Instant;
@@ -13,15 +13,13 @@ pub(crate) fn bounds<const N: usize>(clients: [Threads; N]) -> Bounds {
     Bounds { clients: clients.into(), ..Bounds::default() }
 }
 
-const PROMISES: [&str; 5] = [ONE_HOLDER, TOKENS_RISE, ALL_AT_ONCE, BUSY_BY_OTHERS, NOTHING_LEFT];
-
 /// Goes through everything that can happen.
 pub(crate) fn explore_by(rules: Rules, what: &str, bounds: Bounds) {
     let begun = Instant::now();
     let checker = Protocol { rules, bounds }.checker().threads(2).spawn_bfs().join();
     println!("{what}: {} states in {:.1?}", checker.unique_state_count(), begun.elapsed());
-    for property in PROMISES {
-        checker.assert_no_discovery(property);
+    for property in promises() {
+        checker.assert_no_discovery(property.name);
     }
 }
 
