@@ -72,9 +72,22 @@ fn add_function(found: &mut Names, owner: Option<String>, name: &str, call: &str
     }
     let function = owner.map_or(name.to_string(), |owner| format!("{owner}.{name}"));
     let arguments = &call[call.find('(').expect("it has arguments") + 1..call.rfind(')').expect("they end")];
-    for argument in arguments.split(',').filter(|argument| argument.contains('=')) {
+    for argument in arguments_of(arguments).iter().filter(|argument| argument.contains('=')) {
         found.insert(format!("{function}({})", argument.split([':', '=']).next().unwrap_or_default().trim()));
     }
+}
+
+/// What lies between the commas that lie in no bracket.
+fn arguments_of(text: &str) -> Vec<String> {
+    let (mut arguments, mut depth) = (vec![String::new()], 0);
+    for c in text.chars() {
+        depth += i32::from("[(".contains(c)) - i32::from("])".contains(c));
+        match c {
+            ',' if depth == 0 => arguments.push(String::new()),
+            c => arguments.last_mut().expect("there is one").push(c),
+        }
+    }
+    arguments
 }
 
 /// False if it is not for programs.
@@ -101,7 +114,7 @@ fn is_word(name: &str) -> bool {
 #[test]
 fn what_is_not_for_programs_is_left_out() {
     let source = "\"\"\"Text.\n\ndef no(): ...\n\"\"\"\n__all__ = [\"A\", \"f\"]\n__version__: str\nno: int\n
-def f(a: int, *, b: str = \"/\", c: float | None = None) -> A: ...
+def f(a: int, *, b: str = \"/\", c: Callable[[A], object] | None = None) -> A: ...
 async def no() -> None: ...
 class A(Error, OSError):
     \"\"\"One line.\"\"\"
