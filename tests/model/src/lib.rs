@@ -33,6 +33,19 @@
 //!     the rest, and enters all queues anew once that is acknowledged: a try would find its own key in the way. What is read
 //!     after a doubt may be a part of the keys, by the same hand: it had entered, and has lost its place. It leaves all
 //!     queues by one transaction.
+//! 12. **Shared.** Who shares a lock stands in no line, and its enter and its leave are never one request with another's.
+//!     Its key is in a part of the queue that is for those with the same limit alone (or for those without one). Its enter
+//!     compares, beside what each enter compares, that nobody is in the part of another limit: else it is turned away, with
+//!     nothing put, so two limits never meet in a queue, and no later read has to look for them. It holds when *one* read
+//!     at a revision not below its key's shows that key, nobody older who is exclusive, and fewer of its limit that are
+//!     older than the limit allows. Who is exclusive, and other people's programs, wait for all who are older, whoever they
+//!     are: so nobody who comes later passes. Any older one that leaves may make it one's turn, not only the one right
+//!     before, nor the last.
+//! 13. **Shared, without waiting.** Without a limit its enter compares that nobody exclusive is in the queue. With one it
+//!     has to count, and no compare can: so it looks first. If there is no room, or somebody exclusive, that is the answer.
+//!     Else its enter compares that no key in the queue was created after the revision of that look, and if one was, it
+//!     looks again. Keys that went meanwhile, or have another value, do not matter. (The look may be an old one as far as
+//!     holding goes. Only the answer that there is no room has to come from a linearizable one.)
 //!
 //! [`Rules`] can be broken one by one, and each one broken gives a counterexample: that is how one knows that the rule
 //! is needed and that the model can find anything at all. (Two do not, and tests say so: `spent_by_enter` and
@@ -42,9 +55,11 @@
 //! deadline, in `lease.rs`; [`Rules::ends_first`] shows why), and etcd loses nothing that it has acknowledged. Whose key
 //! was deleted by hand may believe to hold until it learns of it, and no longer.
 //!
-//! Modes that are still to come have their place here before they have one in the core: `shared` and `limit` change
-//! what [`Etcd::first_at`](etcd::Etcd::first_at) asks for; a persistent lock is a [`Phase`](client::Phase) between waiting
-//! and holding.
+//! Of two that share, neither has to have the higher token: it rises from any to who is exclusive later, and from who is
+//! exclusive to any.
+//!
+//! Modes that are still to come have their place here before they have one in the core: a persistent lock is a
+//! [`Phase`](client::Phase) between waiting and holding.
 #![allow(missing_docs)]
 
 pub mod ask;
@@ -55,8 +70,10 @@ pub mod keys;
 pub mod mode;
 pub mod properties;
 pub mod protocol;
+mod reads;
 pub mod rules;
 mod sameness;
+mod turn;
 pub mod world;
 
 pub use protocol::{Bounds, Protocol};

@@ -51,7 +51,8 @@ pub struct Rules {
     pub alone_in_all: bool,
     /// The answer to an enter has to show it as the first of each queue, not of one.
     pub first_in_all: bool,
-    /// One read shows it as the first of each queue. (Broken: one for each.)
+    /// One read shows it as the first of each queue. (Broken: one for each; of who shares, one for who is exclusive, and one
+    /// for its key and those of its limit.)
     pub one_read_for_all: bool,
     /// After a doubt, with a part of its keys it had entered.
     pub part_is_a_place: bool,

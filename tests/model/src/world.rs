@@ -134,7 +134,7 @@ impl World {
         self.wants((client, task)).all(|key| !key.is_barred_by(there().filter(|key| !is_rest(key)), &Rules::ALL))
     }
 
-    /// Keys as a task would put, but of no name that is ever in use.
+    /// Keys such as a task would put, but that never are in a queue.
     pub fn wants(&self, (client, task): Who) -> impl Iterator<Item = Key> {
         let ask = self.clients[client].tasks[task].asks[0];
         let lease = LeaseId { client: client as u8, n: 0 };
