@@ -69,7 +69,8 @@ impl Lock {
 
     /// To hold it together with others, as long as there are no more than `limit`: a counting semaphore. All that want a lock
     /// at the same time must say the same limit, or the later one fails with [`Invalid`](crate::ErrorKind::Invalid) and both
-    /// numbers; so do `shared` and a limit on the same lock. Who holds it and dies frees his permit with his lease.
+    /// numbers; so do `shared` and a limit on the same lock. (Whoever changes the limit waits for the last
+    /// [`unlock`](Guard::unlock) with the old one to be confirmed.) Who holds it and dies frees his permit with his lease.
     ///
     /// Who wants it alone waits until none of them is left. Their tokens rise from before one who holds it alone to after
     /// him; among those who hold it together they say nothing.

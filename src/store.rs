@@ -187,8 +187,8 @@ pub(crate) enum Compare {
     Absent(KeyRange),
     /// The key was last changed at exactly this revision.
     Modified(String, i64),
-    /// No key of the range was created or changed after this revision; some may have gone.
-    Unchanged(KeyRange, i64),
+    /// No key of the range was created after this revision; some may have gone.
+    NoneSince(KeyRange, i64),
 }
 
 /// A step of a transaction.

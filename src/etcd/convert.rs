@@ -49,7 +49,7 @@ fn compare(compare: Compare) -> proto::Compare {
     let ((key, range_end), target, result, than) = match compare {
         Compare::Absent(keys) => (bounds(keys), Create, Equal, CreateRevision(0)),
         Compare::Modified(key, revision) => (bounds(KeyRange::Key(key)), Mod, Equal, ModRevision(revision)),
-        Compare::Unchanged(keys, revision) => (bounds(keys), Mod, Less, ModRevision(revision + 1)),
+        Compare::NoneSince(keys, revision) => (bounds(keys), Create, Less, CreateRevision(revision + 1)),
     };
     proto::Compare { result: result as i32, target: target as i32, key, target_union: Some(than), range_end }
 }

@@ -33,7 +33,7 @@ enum How {
     /// Not yet: first it is looked whether there is room, which is no condition that etcd knows.
     Look,
     /// Not at all if somebody has come since this revision, at which there was room.
-    IfUnchanged(i64),
+    IfNoneSince(i64),
 }
 
 /// What an answer calls for.
@@ -171,9 +171,9 @@ impl Queues {
                     Txn { when: share.nobody_outside().chain(behind.when).collect(), then: puts(), ..behind }
                 }
             },
-            How::IfUnchanged(revision) => {
-                let unchanged = |queue: &Queue| Compare::Unchanged(KeyRange::Prefix(queue.prefix.clone()), revision);
-                let when = self.0.iter().map(unchanged).chain(behind.when).collect();
+            How::IfNoneSince(revision) => {
+                let none_since = |queue: &Queue| Compare::NoneSince(KeyRange::Prefix(queue.prefix.clone()), revision);
+                let when = self.0.iter().map(none_since).chain(behind.when).collect();
                 Txn { when, then: puts(), ..behind }
             }
             How::Behind | How::Look => behind,
@@ -242,7 +242,7 @@ impl Queues {
             }
         }
         Ok(self.no_room(read, others).unwrap_or(Step::Again(match how {
-            How::IfUnchanged(_) => How::Look,
+            How::IfNoneSince(_) => How::Look,
             how => how,
         })))
     }
@@ -254,7 +254,7 @@ impl Queues {
         let read = Txn { then: reads.into_iter().chain(self.reads_of_others()).collect(), ..Txn::default() };
         let reply = self.context().store.txn(read, by).await?;
         let (read, others) = reply.ranges.split_at(of_room);
-        Ok(self.no_room(read, others).unwrap_or(Step::Again(How::IfUnchanged(reply.revision))))
+        Ok(self.no_room(read, others).unwrap_or(Step::Again(How::IfNoneSince(reply.revision))))
     }
 
     /// Why there is none: others share the lock in another way, or somebody is in the way.

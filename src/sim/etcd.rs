@@ -218,8 +218,8 @@ impl Etcd {
             Compare::Modified(key, revision) => {
                 self.keys.get(key.as_bytes()).map_or(0, |(kv, _)| kv.modified) == *revision
             }
-            Compare::Unchanged(range, revision) => {
-                self.keys.iter().all(|(key, (kv, _))| !range.contains(key) || kv.modified <= *revision)
+            Compare::NoneSince(range, revision) => {
+                self.keys.iter().all(|(key, (kv, _))| !range.contains(key) || kv.created <= *revision)
             }
         }
     }

@@ -112,7 +112,7 @@ impl Caller {
         let compares = (0..self.weather.number(0..3)).map(|_| match self.weather.number(0..4) {
             0 => Compare::Absent(KeyRange::Key(self.key())),
             1 => Compare::Absent(self.keys()),
-            2 => Compare::Unchanged(self.keys(), lately()),
+            2 => Compare::NoneSince(self.keys(), lately()),
             _ => Compare::Modified(self.key(), lately()),
         });
         compares.collect()
