@@ -53,7 +53,8 @@ pub(crate) fn place(queue: &str, lease: i64, number: u32) -> String {
     format!("{queue}{lease:x}-{number}")
 }
 
-/// The start of the queue in which a key lies.
+/// The start of the queue in which a key lies; of two keys of one queue the same. A prefix and a name can look like those
+/// who share another lock: what could be either is one queue here.
 pub(crate) fn queue_of(key: &str) -> &str {
     let room = &key[..key.rfind('/').map_or(0, |slash| slash + 1)];
     let shared = || {
@@ -61,7 +62,7 @@ pub(crate) fn queue_of(key: &str) -> &str {
         limit.parse::<u32>().ok()?;
         Some(&room[..queue.len() + 1])
     };
-    shared().unwrap_or(room)
+    shared().map_or(room, queue_of)
 }
 
 /// Where the keys of those lie who share a lock, in the queue that starts with `queue`.
@@ -161,6 +162,9 @@ mod tests {
             assert_eq!(limit(queue, exclusive.as_bytes()), None, "{exclusive}");
         }
         assert_eq!(queue_of("/locker/s/1f-3"), queue);
+        // The lock 5 of those with this prefix, alone and shared.
+        let [alone, together] = ["/svc/s/5/", &shared("/svc/s/5/", 2)].map(|room| place(room, 0x1f, 1));
+        assert_eq!(queue_of(&alone), queue_of(&together));
     }
 
     #[test]

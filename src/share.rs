@@ -62,16 +62,21 @@ impl Share {
         self.others().into_iter().map(|keys| Range::of(keys).first())
     }
 
-    /// From [`reads`](Self::reads), who is in the way of the key that was created at `created`; of a key that is not there
-    /// yet, for 0; and how many hold it with him. Says rather once too often that somebody is.
+    /// From [`reads`](Self::reads), whether somebody is in the way of the key that was created at `created`; of a key that is
+    /// not there yet, for 0: then who has been there for the longest time, and how many hold it with him. Says rather once
+    /// too often that somebody is.
     pub(crate) fn in_the_way<'a>(&self, read: &'a [RangeReply], created: i64) -> Option<(&'a KeyValue, usize)> {
         let (outside, inside) = read.split_at(2);
-        let before = |kv: &&KeyValue| created == 0 || kv.created < created;
-        let oldest = outside.iter().flat_map(|reply| &reply.kvs).min_by_key(|kv| kv.created).filter(before);
+        let is_before = |kv: &&KeyValue| created == 0 || kv.created < created;
+        let alone = outside.iter().flat_map(|reply| &reply.kvs).filter(is_before).min_by_key(|kv| kv.created);
+        let first = inside[0].kvs.first().filter(is_before);
         let others = inside[0].count - i64::from(created != 0);
         let is_full = self.limit > 0 && others >= i64::from(self.limit);
-        let full = inside[0].kvs.first().filter(|_| is_full).map(|kv| (kv, self.limit as usize));
-        oldest.map(|kv| (kv, 1)).or(full)
+        match (alone, first) {
+            (Some(alone), Some(first)) if first.created < alone.created => Some((first, 1)),
+            (Some(alone), _) => Some((alone, 1)),
+            (None, first) => first.filter(|_| is_full).map(|first| (first, self.limit as usize)),
+        }
     }
 
     /// What is read for the proof that a key holds the lock.

@@ -139,9 +139,12 @@ impl Cluster {
         let (mut doubted, mut renewed) = (false, false);
         let mut pause = PAUSE.0;
         let (mut attempt, mut unwanted) = (0, 0);
-        let mut late = Late::new();
+        let mut late = Late::new(self.0.longest_first_attempt / PATIENCE_LEAST);
         loop {
-            let room = timeout_at(by, self.0.room[usize::from(kind == Kind::Enter)].acquire()).await;
+            let room = tokio::select! { biased;
+                value = late.answer() => return Ok(Answer { value, doubted }),
+                room = timeout_at(by, self.0.room[usize::from(kind == Kind::Enter)].acquire()) => room,
+            };
             let endpoint = self.choose();
             let limit = by.min(Instant::now() + self.patience(&endpoint, kind.pace(), attempt));
             let tried = match &room {

@@ -11,6 +11,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 use tokio::time::Instant;
 
 /// To so many one call listens; of more it gives up the oldest.
@@ -25,37 +26,41 @@ pub(super) struct Attempt<F> {
 }
 
 /// Those of one call.
-pub(super) struct Late<F>(VecDeque<Attempt<F>>);
+pub(super) struct Late<F> {
+    attempts: VecDeque<Attempt<F>>,
+    /// An endpoint is thought to be no slower than that.
+    slowest: Duration,
+}
 
 impl<F, T> Late<F>
 where
     F: Future<Output = Result<T, Failure>>,
 {
-    pub(super) fn new() -> Self {
-        Late(VecDeque::new())
+    pub(super) fn new(slowest: Duration) -> Self {
+        Late { attempts: VecDeque::new(), slowest }
     }
 
     pub(super) fn push(&mut self, attempt: Attempt<F>) {
-        if self.0.len() == MOST {
-            self.0.pop_front();
+        if self.attempts.len() == MOST {
+            self.attempts.pop_front();
         }
-        self.0.push_back(attempt);
+        self.attempts.push_back(attempt);
     }
 
     /// The first good answer. Those that fail are forgotten: the attempts after them meet with the same. Cancel safe.
     pub(super) async fn answer(&mut self) -> T {
         poll_fn(|context| {
             let mut index = 0;
-            while let Some(attempt) = self.0.get_mut(index) {
+            while let Some(attempt) = self.attempts.get_mut(index) {
                 match attempt.answer.as_mut().poll(context) {
                     Poll::Pending => index += 1,
                     Poll::Ready(Ok(value)) => {
                         attempt.endpoint.answered(None);
-                        // The next call waits for it.
-                        attempt.endpoint.is_slower(attempt.pace, attempt.begun.elapsed());
+                        // The next call waits for it; but not so long that it would feel an endpoint that is dead.
+                        attempt.endpoint.is_slower(attempt.pace, attempt.begun.elapsed().min(self.slowest));
                         return Poll::Ready(value);
                     }
-                    Poll::Ready(Err(_)) => _ = self.0.remove(index),
+                    Poll::Ready(Err(_)) => _ = self.attempts.remove(index),
                 }
             }
             Poll::Pending

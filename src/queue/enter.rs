@@ -147,7 +147,7 @@ impl Queues {
                 Ok(Step::Entered(reply.revision, self.in_the_way(&reply.ranges, reply.revision)))
             }
             Ok(_) if how == How::Empty => Ok(Step::Again(How::Behind)),
-            Ok(reply) => self.why_not(entry.lease, how, epoch, &reply, by).await,
+            Ok(reply) => self.why_not(entry, how, epoch, &reply, by).await,
             Err(Fault::Doubt(_)) => {
                 numbers.doubted = true;
                 Ok(match self.settle(numbers, entry.keys, epoch, by).await? {
@@ -223,21 +223,31 @@ impl Queues {
     }
 
     /// Why an enter did not succeed, from what its transaction read instead.
-    async fn why_not(&self, lease: &Lease, how: How, epoch: i64, reply: &TxnReply, by: Instant) -> Result<Step, Fault> {
+    async fn why_not(
+        &self,
+        entry: &Entry<'_>,
+        how: How,
+        epoch: i64,
+        reply: &TxnReply,
+        by: Instant,
+    ) -> Result<Step, Fault> {
         let (read, rest) = reply.ranges.split_at(self.reads().len());
         let (own, rest) = rest.split_at(self.0.len());
         let (epoch_key, others) = (rest[0].kvs.first(), &rest[1..]);
         match (own_of(own), epoch_key) {
-            (Own::All(created), _) => return Ok(Step::Entered(created, self.in_the_way(read, created))),
+            (Own::All(created), _) => {
+                let before = self.still_in_the_way(read, created, entry.keys, by).await;
+                return Ok(Step::Entered(created, before));
+            }
             (Own::Some, _) => return Ok(Step::Torn),
             (Own::None, Some(kv)) if kv.modified == epoch => (),
             (Own::None, Some(kv)) if kv.modified > epoch => {
-                lease.epoch.adopt(kv.modified);
+                entry.lease.epoch.adopt(kv.modified);
                 return Ok(Step::Again(how));
             }
             // None, or from before a backup was restored: nothing that carries ours can succeed.
             (Own::None, _) => {
-                lease.epoch.fence(&*self.context().store, epoch, by).await?;
+                entry.lease.epoch.fence(&*self.context().store, epoch, by).await?;
                 return Ok(Step::Again(how));
             }
         }
@@ -245,6 +255,18 @@ impl Queues {
             How::IfNoneSince(_) => How::Look,
             how => how,
         })))
+    }
+
+    /// Who is in the way of keys that were there before it was read: with a limit, more may have come since.
+    async fn still_in_the_way(&self, read: &[RangeReply], created: i64, keys: &[String], by: Instant) -> Option<Info> {
+        let before = self.in_the_way(read, created)?;
+        if let Some(share) = self.shares().find(|share| share.limit > 0) {
+            let proof = self.context().store.txn(share.proof(&keys[0], created, false), by).await;
+            if proof.is_ok_and(|reply| reply.revision >= created && share.is_proven(&reply.ranges, created)) {
+                return None;
+            }
+        }
+        Some(before)
     }
 
     /// Whether there is room for one who does not want to wait.
@@ -301,7 +323,7 @@ impl Queues {
             };
             let (read, own) = reply.ranges.split_at(of_queues);
             Ok(match own_of(own) {
-                Own::All(created) => (Own::All(created), self.in_the_way(read, created)),
+                Own::All(created) => (Own::All(created), self.still_in_the_way(read, created, keys, by).await),
                 own => (own, None),
             })
         };
