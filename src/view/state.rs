@@ -97,7 +97,8 @@ impl State {
     /// Makes a change, and tells those whom it concerns: the places that come to be the first, and the watchers if the
     /// holder has changed or what it says, or how many they are.
     pub(super) fn change(&mut self, name: &str, change: impl FnOnce(&mut Self)) {
-        let head = |state: &Self| state.oldest().map(|kv| (kv.created, kv.modified, state.holders()));
+        // No `Option`: what is compared of a `None` is not initialised, and valgrind says so.
+        let head = |state: &Self| state.oldest().map_or((0, 0, 0), |kv| (kv.created, kv.modified, state.holders()));
         let before = head(self);
         change(self);
         self.holder = None;
