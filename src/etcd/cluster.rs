@@ -139,7 +139,7 @@ impl Cluster {
         let (mut doubted, mut renewed) = (false, false);
         let mut pause = PAUSE.0;
         let (mut attempt, mut unwanted) = (0, 0);
-        let mut late = Late::new(self.0.longest_first_attempt / PATIENCE_LEAST);
+        let mut late = Late::new(self.0.longest_first_attempt);
         loop {
             let room = tokio::select! { biased;
                 value = late.answer() => return Ok(Answer { value, doubted }),
