@@ -5,6 +5,7 @@ mod control;
 mod drive;
 mod fleet;
 mod hand;
+mod holding;
 mod nemesis;
 mod settings;
 mod things;

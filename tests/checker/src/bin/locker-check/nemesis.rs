@@ -3,21 +3,20 @@
 use crate::Result;
 use crate::fleet::{Worker, signal};
 use crate::hand::Victim;
+use crate::holding::Holding;
 use locker_check::faults::What;
 use locker_check::history::History;
-use locker_check::record::{Kind, Lang, Record, SIZE, now};
+use locker_check::record::{Kind, Lang, Record, now};
 use locker_harness::{Cluster, Mood};
 use rustix::process::Signal;
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long to wait for a worker to have a lock, so that the fault hits a holder.
-const HOLDER: Duration = Duration::from_secs(2);
+/// How often to try to hit a holder.
+const TRIES: usize = 8;
 /// A machine that wakes us so much too late keeps nobody's promises.
 const LAG: Duration = Duration::from_millis(50);
 const TICK: Duration = Duration::from_millis(10);
@@ -68,53 +67,55 @@ impl Nemesis {
     pub(crate) fn harm_workers(&self, workers: &[Worker]) -> Result<()> {
         while self.rest(100..900) {
             let worker = &workers[fastrand::usize(..workers.len())];
-            if fastrand::bool() {
-                self.await_hold(worker.pid())?;
-            }
-            if fastrand::u32(..3) == 0 { self.kill(worker)? } else { self.pause(worker)? }
+            let a_holder = fastrand::bool();
+            if fastrand::u32(..3) == 0 { self.kill(worker, a_holder)? } else { self.pause(worker, a_holder)? }
         }
         Ok(())
     }
 
     /// Mostly for longer than the lease lasts, if that is not long.
-    fn pause(&self, worker: &Worker) -> Result<()> {
+    fn pause(&self, worker: &Worker, a_holder: bool) -> Result<()> {
         let lease = worker.ttl.as_millis() as u64;
         let time = if lease <= 3000 && fastrand::u32(..4) > 0 { lease + 300..lease + 1500 } else { 200..1500 };
+        let time = Duration::from_millis(fastrand::u64(time));
+        for _ in 0..TRIES {
+            if self.pause_once(worker, a_holder, time)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// False, and over at once, if it was to hit a holder and the worker has just let go: most have a lock for so short
+    /// a time that few pauses would show what becomes of a stale holder.
+    fn pause_once(&self, worker: &Worker, a_holder: bool, time: Duration) -> Result<bool> {
+        let mut holding = Holding::of(worker.pid(), &self.path)?;
+        if a_holder {
+            holding.begun()?;
+        }
         let open = self.on(What::Pause, Record { pid: worker.pid(), ..about() })?;
         let family = worker.family();
         family.iter().for_each(|pid| signal(*pid, Signal::STOP));
-        sleep(Duration::from_millis(fastrand::u64(time)));
+        let hit = !a_holder || holding.now()?;
+        if hit {
+            sleep(time);
+        }
         family.iter().for_each(|pid| signal(*pid, Signal::CONT));
-        self.off(open, 0)
+        self.off(open, 0)?;
+        Ok(hit)
     }
 
     /// Of a worker that runs commands the `locker` is killed: what it runs has to die with it.
-    fn kill(&self, worker: &Worker) -> Result<()> {
+    fn kill(&self, worker: &Worker, a_holder: bool) -> Result<()> {
+        if a_holder {
+            Holding::of(worker.pid(), &self.path)?.begun()?;
+        }
         let open = self.on(What::Kill, Record { pid: worker.pid(), ..about() })?;
         match worker.language.as_str() {
             "command" => worker.locker().into_iter().for_each(|pid| signal(pid, Signal::KILL)),
             _ => worker.kill(),
         }
         self.off(open, 0)
-    }
-
-    /// Waits until a worker has a lock, if it soon has.
-    fn await_hold(&self, pid: u32) -> Result<()> {
-        let mut file = File::open(&self.path)?;
-        let mut place = file.seek(SeekFrom::End(0))?;
-        let until = Instant::now() + HOLDER;
-        let mut bytes = [0; SIZE];
-        while Instant::now() < until {
-            file.seek(SeekFrom::Start(place))?;
-            while file.read_exact(&mut bytes).is_ok() {
-                place += SIZE as u64;
-                if Record::from_bytes(&bytes).is_ok_and(|record| record.pid == pid && record.kind == Kind::AcqRet) {
-                    return Ok(());
-                }
-            }
-            sleep(Duration::from_millis(1));
-        }
-        Ok(())
     }
 
     /// Harms the cluster, and leaves it time to recover.
