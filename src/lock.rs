@@ -54,8 +54,8 @@ impl Lock {
     /// How long to wait for other holders. Default: as long as it takes. Zero: not at all; then a busy lock fails with
     /// [`Timeout`](crate::ErrorKind::Timeout) without having been in the queue.
     ///
-    /// etcd itself is waited for up to the client's timeout, but no longer than this or one second, whichever is longer;
-    /// that it did not answer is [`Unavailable`](crate::ErrorKind::Unavailable).
+    /// etcd itself is waited for up to the client's timeout, but, if this is not zero, no longer than this or one second,
+    /// whichever is longer; that it did not answer is [`Unavailable`](crate::ErrorKind::Unavailable).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

@@ -183,7 +183,10 @@ impl Acquisition {
     /// The task that leaves what was held until now.
     async fn leave(self: Arc<Self>, place: Place, abandoned: Abandoned) {
         let left = self.depart(&self.queues(), &place).await;
+        // The end of its client may have come before.
+        let is_ours = || place.lease.ended().is_some_and(|why| why.kind() == ErrorKind::Cancelled);
         self.finish(match left {
+            Ok(Deleted::Absent) if !place.outlives && is_ours() => Ok(()),
             Ok(Deleted::Absent) => {
                 let message = format!("{} was lost before it was unlocked", self.title());
                 Err(Error::lost(Loss::KeyDeleted, message))

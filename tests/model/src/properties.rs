@@ -163,12 +163,13 @@ pub fn troubles_of_sharing() -> Vec<Property<Protocol>> {
 
 /// The same, where somebody wants to outlive its lease.
 pub fn troubles_of_keeping() -> Vec<Property<Protocol>> {
-    let is_asked = |request: &Request| matches!(request, Request::Keep { .. });
     vec![
         Property::sometimes("somebody holds whose lease has ended", |_, world: &World| {
             world.holders().any(|own| own.outlives && !world.etcd.lives(own.keys.lease()))
         }),
-        Property::sometimes("a request to outlive is late", move |_, world: &World| world.late.iter().any(is_asked)),
+        Property::sometimes("a request to outlive is late", |_, world: &World| {
+            world.late.iter().any(|request| matches!(request, Request::Keep { .. }))
+        }),
         Property::sometimes("who asked to outlive has no key any more", |_, world: &World| {
             let answer =
                 |phase: Phase| matches!(phase, Phase::Keeping { call, .. } if call.reply == Some(Reply::NotThere));

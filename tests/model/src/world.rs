@@ -103,6 +103,9 @@ impl World {
     /// The turn of one who waits has come.
     pub fn come_first(&mut self, (client, task): Who) {
         let Phase::Waiting(own) = self.clients[client].tasks[task].phase else { return };
+        let mut since_enter = own.created..=self.etcd.revision;
+        let is_turn = |revision| own.keys.iter().all(|key| self.etcd.is_turn_at(key, revision));
+        self.held_in_part |= !since_enter.any(is_turn);
         match self.clients[client].tasks[task].asks[0].persists() && !own.outlives {
             true => self.clients[client].ask_to_keep(task),
             false => self.hold((client, task)),
@@ -135,9 +138,6 @@ impl World {
         let phase = &mut self.clients[client].tasks[task].phase;
         let Phase::Waiting(own) = *phase else { return };
         *phase = Phase::Holding(own);
-        let mut since_enter = own.created..=self.etcd.revision;
-        let is_turn = |revision| own.keys.iter().all(|key| self.etcd.is_turn_at(key, revision));
-        self.held_in_part |= !since_enter.any(is_turn);
         for key in own.keys.iter().filter(|key| !self.robbed.contains(&(*key, own.created))) {
             self.token_fell |= !self.tokens[key.name as usize].rise_to(own.created, key.mode);
         }
