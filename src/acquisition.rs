@@ -37,6 +37,18 @@ pub(crate) struct Acquisition {
     course: Bell<Course>,
 }
 
+/// For how long it is to last.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) enum Lasting {
+    /// As long as its lease, and until its key is deleted.
+    #[default]
+    Lease,
+    /// After a loss it queues again: until its owner wants no more of it.
+    Standby,
+    /// Without a lease: until its key is deleted.
+    Persistent,
+}
+
 /// What its owner has to say to others.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Words {
@@ -66,6 +78,7 @@ struct More {
     words: Words,
     /// With how many it is to be shared at most, if at all; 0: with any number.
     share: Option<u32>,
+    lasting: Lasting,
     /// The changes of state that were not read yet.
     unread: VecDeque<Change>,
     /// What `unlock` has to say, once nothing of it is left in etcd or it is known that this cannot be confirmed.
@@ -74,6 +87,12 @@ struct More {
     holder: Option<Info>,
     /// What was lost by our clock alone: its key is still there.
     left_over: Option<Place>,
+    /// Why it was lost, of one that waits to have it again.
+    lost: Option<Error>,
+    /// Whether it is to be had again, which its task has not seen yet.
+    again: bool,
+    /// Whether its owner has been told that it is held.
+    known: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -84,20 +103,30 @@ pub(crate) enum Phase {
     Ended(Option<Error>),
 }
 
-impl Phase {
+impl Course {
     /// The state now: reads the clock.
     fn state(&self) -> State {
-        match self {
+        match &self.phase {
             Phase::Waiting => State::Waiting,
-            Phase::Held(place) if place.lease.remaining().is_zero() => State::Ended,
-            Phase::Held(place) if place.lease.at_risk() => State::AtRisk,
+            Phase::Held(place) if place.remaining().is_zero() => match self.stands_by() {
+                true => State::Waiting,
+                false => State::Ended,
+            },
+            Phase::Held(place) if !place.outlives && place.lease.at_risk() => State::AtRisk,
             Phase::Held(_) => State::Held,
             Phase::Ended(_) => State::Ended,
         }
     }
-}
 
-impl Course {
+    /// Whether it waits anew when it is lost.
+    fn stands_by(&self) -> bool {
+        !self.given_up && self.lasting() == Lasting::Standby
+    }
+
+    fn lasting(&self) -> Lasting {
+        self.more.as_ref().map_or(Lasting::Lease, |more| more.lasting)
+    }
+
     fn more(&mut self) -> &mut More {
         self.more.get_or_insert_default()
     }
@@ -150,10 +179,22 @@ impl Course {
         self.phase = Phase::Ended(why);
     }
 
+    /// It was held, and waits to be so again.
+    fn wait_again(&mut self, lost: Error) {
+        self.tell_waiting(lost.clone());
+        self.phase = Phase::Waiting;
+        let more = self.more();
+        (more.lost, more.holder, more.again) = (Some(lost), None, true);
+    }
+
+    fn tell_waiting(&mut self, why: Error) {
+        self.tell(Change { state: State::Waiting, token: 0, error: Some(why) });
+    }
+
     /// Why what was held is not any more, if nobody has told yet.
     fn end_of_lease(&self) -> Option<Error> {
         match &self.phase {
-            Phase::Held(place) => place.lease.ended(),
+            Phase::Held(place) => place.ended(),
             _ => None,
         }
     }
@@ -165,7 +206,7 @@ impl Course {
     /// The place while it is held by the clock.
     fn place(&self) -> Option<&Place> {
         match &self.phase {
-            Phase::Held(place) if !place.lease.remaining().is_zero() => Some(place),
+            Phase::Held(place) if !place.remaining().is_zero() => Some(place),
             _ => None,
         }
     }
@@ -173,8 +214,10 @@ impl Course {
 
 impl Acquisition {
     /// Starts the task.
-    pub(crate) fn start(queues: Queues, words: Words, ask: Ask) -> Arc<Self> {
+    pub(crate) fn start(queues: Queues, words: Words, lasting: Lasting, ask: Ask) -> Arc<Self> {
         let (context, share) = (queues.context().clone(), queues.limit());
+        let more = More { words, share, lasting, ..More::default() };
+        let is_plain = more.words == Words::default() && share.is_none() && lasting == Lasting::Lease;
         let course = Course {
             phase: Phase::Waiting,
             given_up: false,
@@ -182,8 +225,7 @@ impl Acquisition {
             held_unread: false,
             last: None,
             told: None,
-            more: (words != Words::default() || share.is_some())
-                .then(|| Box::new(More { words, share, ..More::default() })),
+            more: (!is_plain).then(|| Box::new(more)),
         };
         let runtime = context.runtime.clone();
         let acquisition = Arc::new(Acquisition {
@@ -193,13 +235,18 @@ impl Acquisition {
             course: Bell::new(course),
         });
         // Here and not in the task: first come, first served.
-        let joined = match acquisition.is_of_several() || share.is_some() {
-            true => Joined::Beside,
-            false => acquisition.context.lines.join(&acquisition, ask.only_if_free()),
-        };
+        let joined = acquisition.join(ask.only_if_free());
         let abandoned = Abandoned::new(&acquisition);
         runtime.spawn(acquisition.clone().come_to_hold(queues, ask, joined, abandoned));
         acquisition
+    }
+
+    /// Stands in its client's line, if that is for it.
+    fn join(self: &Arc<Self>, not_behind: bool) -> Joined {
+        match self.is_of_several() || self.share().is_some() {
+            true => Joined::Beside,
+            false => self.context.lines.join(self, not_behind),
+        }
     }
 
     /// The name of the lock; of several the first.
@@ -243,12 +290,23 @@ impl Acquisition {
 
     /// The state now: reads the clock.
     pub(crate) fn state(&self) -> State {
-        self.course.see(|course| course.phase.state())
+        self.course.see(Course::state)
     }
 
     /// Returns when it does not wait any more.
     pub(crate) async fn settled(&self) {
-        self.course.when(|course| (!matches!(course.phase, Phase::Waiting)).then_some(())).await;
+        self.course.when(|course| (course.state() != State::Waiting).then_some(())).await;
+    }
+
+    /// Its owner is told that it is held.
+    pub(crate) fn owner_knows(&self) {
+        if self.lasting() == Lasting::Persistent {
+            self.course.alter(|course| course.more().known = true);
+        }
+    }
+
+    pub(crate) fn lasting(&self) -> Lasting {
+        self.course.see(Course::lasting)
     }
 
     /// Returns when it has ended, with the reason.
@@ -322,7 +380,7 @@ impl Acquisition {
 
     /// That etcd has not answered for long, if so: of what is held.
     pub(crate) fn silence(&self) -> Option<Error> {
-        self.place().and_then(|place| place.lease.silence())
+        self.place().filter(|place| !place.outlives).and_then(|place| place.lease.silence())
     }
 
     /// The keys of a place of it, one for each name.
@@ -347,11 +405,14 @@ impl Acquisition {
 
     /// `Ok` while held; else why not, of what was held or waited for.
     pub(crate) fn check(&self) -> Result<()> {
-        match self.course.see(|course| course.phase.clone()) {
-            Phase::Held(place) => place.lease.ended().map_or(Ok(()), Err),
-            Phase::Waiting => Err(Error::new(ErrorKind::Timeout, format!("{} is not held yet", self.title()))),
-            Phase::Ended(why) => Err(why.unwrap_or_else(|| self.unlocked())),
-        }
+        let not_yet = || Error::new(ErrorKind::Timeout, format!("{} is not held yet", self.title()));
+        let lost = |course: &Course| course.more.as_ref()?.lost.clone();
+        let checked = self.course.see(|course| match &course.phase {
+            Phase::Held(place) => place.ended().map_or(Ok(()), |why| Err(Some(why))),
+            Phase::Waiting => Err(Some(lost(course).unwrap_or_else(not_yet))),
+            Phase::Ended(why) => Err(why.clone()),
+        });
+        checked.map_err(|why| why.unwrap_or_else(|| self.unlocked()))
     }
 
     pub(crate) fn unlocked(&self) -> Error {

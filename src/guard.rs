@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// Where a [`Guard`] stands. WAITING, then HELD ⇄ AT_RISK, then ENDED; ENDED is final.
+/// Where a [`Guard`] stands. WAITING, then HELD ⇄ AT_RISK, then ENDED; ENDED is final. One in standby goes back to WAITING
+/// when it is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum State {
@@ -47,11 +48,13 @@ pub struct Change {
     /// The fencing token while held, else 0.
     pub token: i64,
     /// Why: what ended the guard ([`State::Ended`]; `None` when `unlock` did), what put it at risk, or how it lost its
-    /// place in the queue and had to enter again at the tail ([`State::Waiting`]).
+    /// place in the queue, or in [standby](crate::Lock::standby) the lock, and had to enter again at the tail
+    /// ([`State::Waiting`]).
     pub error: Option<Error>,
 }
 
-/// One acquisition of one lock. Dropping it unlocks without waiting.
+/// One acquisition of one lock, or one after the other if it is in [standby](crate::Lock::standby). Dropping it unlocks
+/// without waiting, unless it is [persistent](crate::Lock::persistent).
 ///
 /// Every method may be called from any task at any time.
 #[must_use = "dropping a guard unlocks"]
@@ -101,9 +104,10 @@ impl Guard {
         self.state().held()
     }
 
-    /// For how long the lock stays held if etcd stops answering now; zero when it is not held.
+    /// For how long the lock stays held if etcd stops answering now; zero when it is not held, and [`Duration::MAX`] of one
+    /// that is held without a lease ([`persistent`](crate::Lock::persistent)).
     pub fn remaining(&self) -> Duration {
-        self.acquisition.place().map_or(Duration::ZERO, |place| place.lease.remaining())
+        self.acquisition.place().map_or(Duration::ZERO, |place| place.remaining())
     }
 
     /// From memory: while held, what [`Client::get`](crate::Client::get) would say of this guard; before, or when the
@@ -114,7 +118,7 @@ impl Guard {
     }
 
     /// `Ok` while the lock is held, else why not: `Lost`, `Cancelled`, or the error that ended the wait; `Timeout` while
-    /// it still waits.
+    /// it still waits, but `Lost` while it waits to have again what it lost.
     pub fn check(&self) -> Result<()> {
         self.acquisition.check()
     }
@@ -126,16 +130,28 @@ impl Guard {
     ///
     /// Dropping the future leaves the guard where it is, in the queue or held.
     pub async fn wait(&self, limit: impl Into<Option<Duration>>) -> Result<()> {
-        let waited = match limit.into() {
-            Some(limit) => timeout(limit, self.acquisition.settled()).await.is_ok(),
-            None => {
-                self.acquisition.settled().await;
-                true
+        match limit.into() {
+            None => self.settled().await,
+            Some(limit) => match timeout(limit, self.settled()).await {
+                Ok(settled) => settled,
+                Err(_) => Err(self.acquisition.timed_out()),
+            },
+        }
+    }
+
+    /// Returns when it is held, or has ended.
+    async fn settled(&self) -> Result<()> {
+        loop {
+            self.acquisition.settled().await;
+            match self.check() {
+                Ok(()) => {
+                    self.acquisition.owner_knows();
+                    return Ok(());
+                }
+                // It was lost again meanwhile, and is to be had again.
+                Err(_) if self.state() == State::Waiting => (),
+                Err(error) => return Err(error),
             }
-        };
-        match waited {
-            true => self.check(),
-            false => Err(self.acquisition.timed_out()),
         }
     }
 
@@ -166,11 +182,16 @@ impl Guard {
     ///
     /// Dropping the future loses no change: one that it has not given goes to the next call.
     pub async fn changed(&self) -> Option<Change> {
-        self.acquisition.changed().await
+        let change = self.acquisition.changed().await?;
+        if change.state == State::Held {
+            self.acquisition.owner_knows();
+        }
+        Some(change)
     }
 
     /// Returns when the guard has ended, with the reason: `Lost`; `Cancelled` after `unlock` or `disconnect`; or the
-    /// error that ended the wait.
+    /// error that ended the wait. One in [standby](crate::Lock::standby) does not end with a loss:
+    /// [`changed`](Guard::changed) tells it.
     ///
     /// # Cancel safety
     ///
@@ -206,7 +227,7 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.acquisition.give_up();
+        self.acquisition.let_go();
     }
 }
 

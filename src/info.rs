@@ -218,7 +218,7 @@ mod tests {
     use super::*;
 
     fn key(value: &str) -> KeyValue {
-        KeyValue { key: b"k".to_vec(), value: value.into(), created: 7, modified: 9 }
+        KeyValue { key: b"k".to_vec(), value: value.into(), created: 7, modified: 9, lease: 1 }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! An acquisition to be.
 
-use crate::acquisition::{Acquisition, Ask, Words};
+use crate::acquisition::{Acquisition, Ask, Lasting, Words};
 use crate::context::Context;
 use crate::key::check_text;
 use crate::queue::Queues;
@@ -25,6 +25,8 @@ pub struct Lock {
     shared: bool,
     /// How many may share it.
     limit: Option<u32>,
+    standby: bool,
+    persistent: bool,
 }
 
 impl Lock {
@@ -33,7 +35,8 @@ impl Lock {
     }
 
     pub(crate) fn all(context: Arc<Context>, names: Vec<String>) -> Self {
-        Lock { context, names, value: None, reason: String::new(), timeout: None, shared: false, limit: None }
+        let (shared, limit, standby, persistent) = (false, None, false, false);
+        Lock { context, names, value: None, reason: String::new(), timeout: None, shared, limit, standby, persistent }
     }
 
     /// What others read with [`Client::get`](crate::Client::get), at most [`VALUE_MAX`] bytes. Default: `<host>:<pid>`.
@@ -51,8 +54,8 @@ impl Lock {
     /// How long to wait for other holders. Default: as long as it takes. Zero: not at all; then a busy lock fails with
     /// [`Timeout`](crate::ErrorKind::Timeout) without having been in the queue.
     ///
-    /// etcd itself is waited for up to the client's timeout, but no longer than this or one second, whichever is longer;
-    /// that it did not answer is [`Unavailable`](crate::ErrorKind::Unavailable).
+    /// etcd itself is waited for up to the client's timeout, but, if this is not zero, no longer than this or one second,
+    /// whichever is longer; that it did not answer is [`Unavailable`](crate::ErrorKind::Unavailable).
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -79,6 +82,31 @@ impl Lock {
         self
     }
 
+    /// To have it again when it is lost: the guard then does not end but waits anew, in [`State::Waiting`](crate::State::Waiting),
+    /// at the tail of the queue, for as long as that takes. [`Guard::changed`] tells each change, with the reason: HELD,
+    /// AT_RISK, WAITING, HELD … Each time that it is held the token is another.
+    ///
+    /// It ends with [`unlock`](Guard::unlock), with its client, when etcd refuses (`Denied`), and when etcd's history went
+    /// back. The [`timeout`](Lock::timeout) is that of the first wait. Not together with [`persistent`](Lock::persistent).
+    pub fn standby(mut self) -> Self {
+        self.standby = true;
+        self
+    }
+
+    /// To hold it without a lease: once it is held, neither the end of this process nor an etcd that is out of reach ends
+    /// it. Only [`unlock`](Guard::unlock) does, or whoever knows its token, from anywhere: keep the
+    /// [`token`](Guard::token), it is the receipt. Dropping the guard leaves it held, once its owner was told that it is (it was
+    /// awaited, or [`changed`](Guard::changed) said so), and so does [`disconnect`](crate::Client::disconnect).
+    ///
+    /// Until then it waits like others, and leaves nothing behind if it ends. If it ends in the moment in which its lease
+    /// is taken from it, its key is deleted until etcd has confirmed that; the error says the token, since a process that
+    /// dies just then leaves the lock held. A guard of it is never at risk, and is [`Lost`](crate::ErrorKind::Lost) when
+    /// somebody has deleted its key. Not together with [`standby`](Lock::standby).
+    pub fn persistent(mut self) -> Self {
+        self.persistent = true;
+        self
+    }
+
     /// Begins the acquisition and returns its guard at once, in [`State::Waiting`](crate::State::Waiting).
     /// The wait goes on whether anybody looks at the guard or not; a [`timeout`](Lock::timeout) ends it with
     /// [`Timeout`](crate::ErrorKind::Timeout). Fails only with [`Invalid`](crate::ErrorKind::Invalid).
@@ -86,6 +114,12 @@ impl Lock {
         if self.limit == Some(0) {
             return Err(Error::invalid("limit is 0"));
         }
+        let lasting = match (self.standby, self.persistent) {
+            (true, true) => return Err(Error::invalid("standby and persistent are for different locks")),
+            (true, false) => Lasting::Standby,
+            (false, true) => Lasting::Persistent,
+            (false, false) => Lasting::Lease,
+        };
         let share = self.shared.then(|| self.limit.unwrap_or(0));
         let queues = Queues::new(&self.context, self.names.iter().map(String::as_str), share)?.checked()?;
         if let Some(value) = &self.value {
@@ -93,7 +127,7 @@ impl Lock {
         }
         check_text("reason", &self.reason, REASON_MAX)?;
         let words = Words { value: self.value, reason: self.reason };
-        Ok(Guard::new(Acquisition::start(queues, words, Ask::new(self.timeout))))
+        Ok(Guard::new(Acquisition::start(queues, words, lasting, Ask::new(self.timeout))))
     }
 }
 

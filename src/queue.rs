@@ -7,6 +7,7 @@
 
 mod enter;
 mod leave;
+mod outlive;
 mod turn;
 
 use crate::context::Context;
@@ -39,6 +40,8 @@ pub(crate) struct Place {
     pub(crate) doubted: bool,
     /// Its create revision: the token, once it holds.
     pub(crate) created: i64,
+    /// Whether it outlives the lease: then it is there until somebody deletes it.
+    pub(crate) outlives: bool,
     /// The numbers of its keys in the other queues, if it is in several.
     others: Option<Arc<Vec<u32>>>,
 }
@@ -74,6 +77,16 @@ impl Place {
 
     pub(crate) fn is_in_several(&self) -> bool {
         self.others.is_some()
+    }
+
+    /// For how long it is certain to be there: reads the clock.
+    pub(crate) fn remaining(&self) -> Duration {
+        if self.outlives { Duration::MAX } else { self.lease.remaining() }
+    }
+
+    /// Why it is not there any more, as far as that is known from its lease.
+    pub(crate) fn ended(&self) -> Option<Error> {
+        if self.outlives { None } else { self.lease.ended() }
     }
 }
 

@@ -141,6 +141,8 @@ pub(crate) struct KeyValue {
     pub(crate) created: i64,
     /// The revision at which it was last changed.
     pub(crate) modified: i64,
+    /// The lease that it ends with; 0: none.
+    pub(crate) lease: i64,
 }
 
 /// One key, or many.

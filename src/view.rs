@@ -297,7 +297,7 @@ mod tests {
     }
 
     fn kv(key: &str, created: i64) -> KeyValue {
-        KeyValue { key: key.into(), value: "v".into(), created, modified: created }
+        KeyValue { key: key.into(), value: "v".into(), created, modified: created, lease: 1 }
     }
 
     fn read(revision: i64, kvs: &[KeyValue]) -> RangeReply {

@@ -366,3 +366,27 @@ async fn who_waits_for_himself_is_told_so() {
         assert!(text.starts_with("\"x\" is held by a guard of this very client since "), "{text}");
     }
 }
+
+/// Whichever comes first, nothing was lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_unlock_beside_a_disconnect_is_no_loss() {
+    let etcd = Etcd::start();
+    for _ in 0..40 {
+        let client = client(&etcd).await;
+        let mut guards = Vec::new();
+        for n in 0..6 {
+            guards.push(client.lock(format!("x{n}")).await.unwrap());
+        }
+        let behind: Vec<_> = (0..6).map(|n| client.lock(format!("x{n}")).start().unwrap()).collect();
+        let unlocking: Vec<_> =
+            guards.into_iter().map(|guard| tokio::spawn(async move { guard.unlock().await })).collect();
+        let ended = client.disconnect();
+        for unlocked in unlocking {
+            let unlocked = unlocked.await.unwrap();
+            let is_known = unlocked.as_ref().map_or_else(|why| why.kind() == ErrorKind::Cancelled, |()| true);
+            assert!(is_known, "{unlocked:?}");
+        }
+        ended.await.unwrap();
+        drop(behind);
+    }
+}

@@ -2,10 +2,9 @@
 
 use super::part::Part;
 use super::way::{Ask, Way};
-use super::{Acquisition, Phase};
+use super::{Acquisition, Lasting, Phase};
 use crate::holds::Held;
 use crate::info::Info;
-use crate::lease::Status;
 use crate::line::{Joined, Sent, Turn, Waiter};
 use crate::queue::{Place, Queues};
 use crate::store::Deleted;
@@ -13,29 +12,60 @@ use crate::{Change, Error, ErrorKind, Loss, Result, State};
 use std::sync::Arc;
 
 impl Acquisition {
-    /// The task from the beginning until it holds, or has ended without.
-    pub(super) async fn come_to_hold(self: Arc<Self>, queues: Queues, ask: Ask, joined: Joined, abandoned: Abandoned) {
+    /// The task from the beginning until it holds, or has ended without; of what is held without a lease, or to be had
+    /// again when it is lost, until its end.
+    pub(super) async fn come_to_hold(
+        self: Arc<Self>,
+        queues: Queues,
+        ask: Ask,
+        mut joined: Joined,
+        abandoned: Abandoned,
+    ) {
         let mut way = Way::new(&self, queues, ask);
-        let held = match way.get_to_the_front(joined).await {
-            Some(place) => match self.hold(place) {
-                Ok(()) => true,
-                Err(place) => {
-                    way.withdraw(&place).await;
-                    false
-                }
-            },
-            None => false,
-        };
-        if !held {
-            self.step_aside(way.had_place);
-            self.finish(way.end_of_wait());
+        loop {
+            let Some(place) = self.come_to_a_place(&mut way, joined).await else {
+                self.step_aside(way.had_place);
+                self.finish(way.end_of_wait());
+                break;
+            };
+            match self.lasting() {
+                Lasting::Lease => break,
+                Lasting::Persistent => break way.watch_over(&place).await,
+                Lasting::Standby => drop(place),
+            }
+            if !self.is_to_be_had_again().await {
+                break;
+            }
+            way.begin_again();
+            joined = self.join(false);
         }
         abandoned.not();
     }
 
-    /// Holds from now on; gives the place back if its owner has given up meanwhile.
-    fn hold(self: &Arc<Self>, place: Place) -> Result<(), Place> {
-        self.enlist(&place);
+    async fn come_to_a_place(self: &Arc<Self>, way: &mut Way<'_>, joined: Joined) -> Option<Place> {
+        let place = way.get_to_the_front(joined).await?;
+        if self.hold(&place) {
+            return Some(place);
+        }
+        way.withdraw(&place).await;
+        None
+    }
+
+    /// Returns when what was held is not any more: true if it was lost before its owner gave it up. He may have done so
+    /// since.
+    async fn is_to_be_had_again(&self) -> bool {
+        let again = self.course.when(|course| match std::mem::take(&mut course.more().again) {
+            true => Some(true),
+            false => course.has_ended().then_some(false),
+        });
+        again.await
+    }
+
+    /// Holds from now on; false if its owner has given up meanwhile, and the place is to be given back.
+    fn hold(self: &Arc<Self>, place: &Place) -> bool {
+        if !place.outlives {
+            self.enlist(place);
+        }
         let held = self.course.alter(|course| {
             let goes_on = !course.has_ended();
             if goes_on {
@@ -44,17 +74,13 @@ impl Acquisition {
             }
             goes_on
         });
-        if !held {
-            release(&place);
-            return Err(place);
+        match held {
+            false => release(place),
+            true if place.outlives => (),
+            // Only now: of what has changed before nobody could tell it.
+            true => self.lease_is(&place.lease.status().borrow().clone()),
         }
-        // Only now: of what has changed before nobody could tell it.
-        match place.lease.status().borrow().clone() {
-            Status::Ended(why) => self.lose_it(why),
-            Status::AtRisk(why) => self.tell_held(Some(why)),
-            Status::Alive => (),
-        }
-        Ok(())
+        held
     }
 
     /// Has those who keep the lease know what is held.
@@ -82,31 +108,57 @@ impl Acquisition {
     pub(super) fn lose_it(&self, why: Error) {
         let lost = self.course.alter(|course| {
             let Phase::Held(place) = course.phase.clone() else { return None };
-            course.end(Some(why.clone()));
+            // After another end there is no client with which to have it again.
+            let is_for_now = why.kind() == ErrorKind::Lost && why.loss() != Some(Loss::WentBack);
+            match course.stands_by() && is_for_now {
+                true => course.wait_again(why.clone()),
+                false => {
+                    course.end(Some(why.clone()));
+                    course.more().finished = Some(Err(why.clone()));
+                }
+            }
             if why.loss() == Some(Loss::Expired) {
                 course.more().left_over = Some(place.clone());
             }
-            course.more().finished = Some(Err(why.clone()));
-            Some(place)
+            let nobody_knows = place.outlives && !course.more().known;
+            Some((place, nobody_knows))
         });
-        if let Some(place) = lost {
+        if let Some((place, nobody_knows)) = lost {
             release(&place);
-            if place.is_in_several() && why.loss() == Some(Loss::KeyDeleted) {
-                // Its other keys are there still.
+            let others_are_there = place.is_in_several() && why.loss() == Some(Loss::KeyDeleted);
+            if others_are_there || nobody_knows {
                 self.queues().leave_behind(&place);
             }
             self.step_aside(true);
         }
     }
 
+    /// Its guard is dropped. What needs no client stays as it is, if somebody knows that it is there.
+    pub(crate) fn let_go(self: &Arc<Self>) {
+        let stays = self.course.alter(|course| {
+            let outlives = matches!(&course.phase, Phase::Held(place) if place.outlives);
+            let stays = !course.given_up && outlives && course.more().known;
+            if stays {
+                course.given_up = true;
+                course.end(None);
+            }
+            stays
+        });
+        match stays {
+            true => self.step_aside(true),
+            false => _ = self.give_up(),
+        }
+    }
+
     /// Its owner wants no more of it. False if that has been said before.
     pub(crate) fn give_up(self: &Arc<Self>) -> bool {
+        let (first, end_of_lease) =
+            self.course.alter(|course| (!std::mem::replace(&mut course.given_up, true), course.end_of_lease()));
         // Who unlocks too late may come before the news of it.
-        if let Some(why) = self.course.see(|course| course.end_of_lease()) {
+        if let Some(why) = end_of_lease {
             self.lose_it(why);
         }
-        let (first, held, left_over) = self.course.alter(|course| {
-            let first = !std::mem::replace(&mut course.given_up, true);
+        let (held, left_over) = self.course.alter(|course| {
             let held = match &course.phase {
                 Phase::Held(place) => Some(place.clone()),
                 _ => None,
@@ -114,7 +166,7 @@ impl Acquisition {
             if !course.has_ended() {
                 course.end(None);
             }
-            (first, held, course.more.as_mut().and_then(|more| more.left_over.take()))
+            (held, course.more.as_mut().and_then(|more| more.left_over.take()))
         });
         if let Some(place) = held {
             release(&place);
@@ -131,7 +183,10 @@ impl Acquisition {
     /// The task that leaves what was held until now.
     async fn leave(self: Arc<Self>, place: Place, abandoned: Abandoned) {
         let left = self.depart(&self.queues(), &place).await;
+        // The end of its client may have come before.
+        let is_ours = || place.lease.ended().is_some_and(|why| why.kind() == ErrorKind::Cancelled);
         self.finish(match left {
+            Ok(Deleted::Absent) if !place.outlives && is_ours() => Ok(()),
             Ok(Deleted::Absent) => {
                 let message = format!("{} was lost before it was unlocked", self.title());
                 Err(Error::lost(Loss::KeyDeleted, message))
@@ -145,7 +200,8 @@ impl Acquisition {
     /// Takes a place out of etcd's queue, in one request with the enter of the next in line if there is one.
     pub(super) async fn depart(&self, queues: &Queues, place: &Place) -> Result<Deleted> {
         match self.context.lines.next(self) {
-            Some(next) if place.lease.ended().is_none() => hand_over(queues, place, next).await,
+            // What no lease ends is deleted by a request that does not depend on one.
+            Some(next) if !place.outlives && place.lease.ended().is_none() => hand_over(queues, place, next).await,
             next => {
                 if let Some(next) = next {
                     next.come_forward(Turn::Enter { placed: true });
@@ -194,7 +250,7 @@ impl Acquisition {
     pub(super) fn wait_again(&self, lapse: Error) {
         self.course.alter(|course| {
             if !course.has_ended() {
-                course.tell(Change { state: State::Waiting, token: 0, error: Some(lapse) });
+                course.tell_waiting(lapse);
             }
         });
     }

@@ -1,9 +1,11 @@
 //! The way to hold a lock: in line, into etcd's queue, and until one's turn has come.
 
-use super::{Acquisition, Phase};
+use super::{Acquisition, Lasting, Phase};
 use crate::context::Context;
+use crate::lease::deleted;
 use crate::line::{Joined, Turn};
 use crate::queue::{Entered, Lapse, Place, Queues};
+use crate::store::Fault;
 use crate::{Error, ErrorKind, Result};
 use std::pin::pin;
 use std::sync::Arc;
@@ -69,6 +71,11 @@ impl<'a> Way<'a> {
         Way { it, queues, ask, had_place: false, unconfirmed: None }
     }
 
+    /// What was held is lost, and to be had again, however long that takes.
+    pub(super) fn begin_again(&mut self) {
+        (self.ask, self.had_place, self.unconfirmed) = (Ask::new(None), true, None);
+    }
+
     /// Stands in line, enters and waits until the lock is held; enters again if the place is lost. `None`: it has ended.
     pub(super) async fn get_to_the_front(&mut self, joined: Joined) -> Option<Place> {
         let mut turn = self.line_up(joined).await?;
@@ -76,20 +83,21 @@ impl<'a> Way<'a> {
             let (place, before) = self.enter(turn).await?;
             self.had_place = true;
             self.it.is_in();
-            if before == 0 {
-                return Some(place);
+            let first = if before == 0 { Ok(()) } else { self.wait(&place, before).await? };
+            let held = match first {
+                Ok(()) if self.it.lasting() == Lasting::Persistent => self.outlive(place).await?,
+                first => first.map(|()| place.clone()).map_err(|lapse| (place, lapse)),
+            };
+            let (place, lapse) = match held {
+                Ok(place) => return Some(place),
+                Err(lapsed) => lapsed,
+            };
+            debug!(name = self.it.name(), reason = %lapse, "lost the place in the queue");
+            if place.is_in_several() || place.outlives {
+                // Something of it may be there still.
+                self.leave_the_rest(&place).await?;
             }
-            match self.wait(&place, before).await? {
-                Ok(()) => return Some(place),
-                Err(lapse) => {
-                    debug!(name = self.it.name(), reason = %lapse, "lost the place in the queue");
-                    if place.is_in_several() {
-                        // Not in all of them.
-                        self.leave_the_rest(&place).await?;
-                    }
-                    self.it.wait_again(lapse);
-                }
-            }
+            self.it.wait_again(lapse);
             turn = Turn::Enter { placed: true };
         }
     }
@@ -97,7 +105,7 @@ impl<'a> Way<'a> {
     /// Stands in the client's own line until it is at the front of it.
     async fn line_up(&mut self, joined: Joined) -> Option<Turn> {
         match joined {
-            Joined::Front | Joined::Beside => Some(Turn::Enter { placed: false }),
+            Joined::Front | Joined::Beside => (!self.it.has_given_up()).then_some(Turn::Enter { placed: false }),
             Joined::Behind(turn) => self.wait_in_line(turn).await,
         }
     }
@@ -294,6 +302,51 @@ impl<'a> Way<'a> {
         self.it.end(why);
         self.withdraw(place).await;
         None
+    }
+
+    /// Has a place that holds outlive the client. `Some(Err)`: it is lost, and one may enter again; something of it may be
+    /// there still. `None`: it has ended.
+    async fn outlive(&mut self, mut place: Place) -> Option<Result<Place, (Place, Error)>> {
+        let (context, record) = (self.queues.context().clone(), self.it.record().encode());
+        let lease = place.lease.clone();
+        // Whatever is heard of it: from now on it may be so.
+        place.outlives = true;
+        let why = loop {
+            tokio::select! { biased;
+                done = self.queues.outlive(&mut place, &record, context.by()) => match done {
+                    Ok(true) => return Some(Ok(place)),
+                    Ok(false) => {
+                        let gone = deleted(&self.queues.keys(&place).join(" or "));
+                        return Some(Err((place, gone)));
+                    }
+                    Err(Fault::Refused(error)) => break Some(error),
+                    Err(_) => (),
+                },
+                why = self.interruption(true) => break rather(why, lease.silence()),
+                error = lease.wait_ended() => {
+                    place.doubted = true;
+                    match error.kind() {
+                        ErrorKind::Cancelled => break Some(error),
+                        _ => return Some(Err((place, error))),
+                    }
+                }
+            }
+            sleep(PAUSE).await;
+        };
+        place.doubted = true;
+        let receipt = self.queues.receipt(&place);
+        self.it.end(why.map(|why| why.hinted(&receipt)));
+        self.withdraw(&place).await;
+        None
+    }
+
+    /// Returns when what is held without a lease is not any more, or has nobody who holds it here.
+    pub(super) async fn watch_over(&self, place: &Place) {
+        tokio::select! { biased;
+            () = self.it.given_up() => (),
+            why = self.queues.context().views.wait_closed() => self.it.lose_it(why),
+            why = self.queues.gone(place) => self.it.lose_it(why),
+        }
     }
 
     /// What ends a wait before its time: `None` if the guard does, else the error: the end of the client; with `limited`,

@@ -158,7 +158,8 @@ pub(super) fn range_reply(reply: proto::RangeResponse) -> RangeReply {
 }
 
 fn read(kv: proto::KeyValue) -> KeyValue {
-    KeyValue { key: kv.key, value: kv.value, created: kv.create_revision, modified: kv.mod_revision }
+    let (created, modified, lease) = (kv.create_revision, kv.mod_revision, kv.lease);
+    KeyValue { key: kv.key, value: kv.value, created, modified, lease }
 }
 
 /// What became of a key, if an earlier try of the same delete may have been done.
@@ -171,9 +172,9 @@ pub(super) fn deleted(reply: &proto::DeleteRangeResponse, doubted: bool) -> Dele
 }
 
 fn key_value(kv: etcd::KeyValue) -> KeyValue {
-    let (created, modified) = (kv.create_revision(), kv.mod_revision());
+    let (created, modified, lease) = (kv.create_revision(), kv.mod_revision(), kv.lease());
     let (key, value) = kv.into_key_value();
-    KeyValue { key, value, created, modified }
+    KeyValue { key, value, created, modified, lease }
 }
 
 pub(crate) fn event(event: &etcd::Event) -> Option<Event> {

@@ -389,7 +389,7 @@ impl<'a> Numbers<'a> {
         let Numbers { lease, first: number, others, doubted, .. } = self;
         let others = (!others.is_empty()).then(|| Arc::new(others));
         lease.holds.had(created);
-        Place { lease: lease.clone(), number, doubted, created, others }
+        Place { lease: lease.clone(), number, doubted, created, outlives: false, others }
     }
 
     /// Whether that is how they were once, in an answer from the past: some releases of etcd give one now and then.

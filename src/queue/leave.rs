@@ -35,14 +35,21 @@ impl Queues {
     async fn delete(&self, place: &Place) -> Result<Deleted> {
         let keys = self.keys(place);
         delete(&*self.context().store, &keys, self.context().by()).await.map_err(|fault| {
-            self.forget(place.lease.clone(), keys, None);
-            fault.into_error()
+            self.leave_behind(place);
+            let error = fault.into_error();
+            match place.outlives {
+                true => error.hinted(&self.receipt(place)),
+                false => error,
+            }
         })
     }
 
-    /// Takes out behind what is left of a place that was lost in one of its queues: its lease may live for long.
+    /// Takes out behind what may be left of a place: its lease may live for long.
     pub(crate) fn leave_behind(&self, place: &Place) {
-        self.forget(place.lease.clone(), self.keys(place), None);
+        match place.outlives {
+            true => self.forget_for_good(self.keys(place)),
+            false => self.forget(place.lease.clone(), self.keys(place), None),
+        }
     }
 
     /// Deletes what is there still of a hold whose lease has ended by our clock, until etcd has confirmed it or ended the
@@ -81,6 +88,17 @@ impl Queues {
             tokio::select! { biased;
                 _ = lease.wait_ended() => (),
                 () = take_out => (),
+            }
+        });
+    }
+
+    /// The same of keys that no lease ends: until etcd has confirmed it.
+    pub(super) fn forget_for_good(&self, keys: Vec<String>) {
+        let (store, timeout) = (self.context().store.clone(), self.context().timeout);
+        self.context().runtime.spawn(async move {
+            let mut pauses = Pauses::new();
+            while delete(&*store, &keys, Instant::now() + timeout).await.is_err() {
+                pauses.pause().await;
             }
         });
     }

@@ -21,7 +21,7 @@ const HERD: u32 = if cfg!(test) { 1 } else { 32 };
 const REREAD: Duration = Duration::from_secs(5);
 
 /// What a closer look at a place showed.
-enum Looked {
+pub(super) enum Looked {
     First,
     AsBefore,
     /// Not what the view shows: one of the two is behind.
@@ -162,7 +162,7 @@ impl Queue {
     }
 
     /// The view does not show the place any more: is that so?
-    async fn check_gone(&self, place: &Place, key: &str) -> Result<Looked, Lapse> {
+    pub(super) async fn check_gone(&self, place: &Place, key: &str) -> Result<Looked, Lapse> {
         match self.context.store.range(Range::key(key), self.context.by()).await {
             Ok(reply) if is_there(&reply, place) => Ok(Looked::Differently),
             Ok(_) => Err(Lapse::Gone(deleted(key))),

@@ -48,6 +48,17 @@ impl Stage {
         reply.kvs.into_iter().map(|kv| String::from_utf8(kv.key).unwrap()).collect()
     }
 
+    /// What whoever has the receipt of a persistent lock does to end it.
+    async fn release(&self, keys: Vec<String>, token: i64) {
+        for key in keys {
+            let by = Instant::now() + AFTERMATH;
+            let own = self.store.range(Range::key(&*key), by).await.unwrap();
+            if own.kvs.first().is_some_and(|kv| kv.created == token) {
+                self.store.delete(key, by).await.unwrap();
+            }
+        }
+    }
+
     /// The leases that have an epoch.
     async fn leases(&self) -> Vec<i64> {
         let of_key = |key: &String| i64::from_str_radix(key.strip_prefix("/%!/epoch/")?, 16).ok();
@@ -144,6 +155,13 @@ async fn once(stage: &Stage, peer: usize, limit: Option<Duration>, patience: Dur
             _ => lock.limit(2),
         };
     }
+    // What needs no lease, and what is to be had again.
+    let lasting = stage.weather.number(0..6);
+    lock = match lasting {
+        0 => lock.persistent(),
+        1 => lock.standby(),
+        _ => lock,
+    };
     if let Some(limit) = limit {
         lock = lock.timeout(limit);
     }
@@ -164,10 +182,17 @@ async fn once(stage: &Stage, peer: usize, limit: Option<Duration>, patience: Dur
         Err(_) => false,
     };
     if held {
+        let (keys, token) = (guard.keys(), guard.token());
         let hold = stage.weather.millis(0..3000);
         let _ = timeout(hold, guard.lost()).await;
-        if stage.weather.number(0..2) == 0 {
+        // It may have been lost, and be held anew.
+        let again = lasting == 1 && timeout(stage.weather.millis(0..8000), guard.wait(None)).await.is_ok();
+        if again || stage.weather.number(0..2) == 0 {
             let _ = guard.unlock().await;
+        }
+        drop(guard);
+        if lasting == 0 {
+            stage.release(keys, token).await;
         }
     }
     held

@@ -192,6 +192,16 @@ impl Etcd {
         TxnReply { revision, succeeded: true, ranges, ..TxnReply::default() }
     }
 
+    /// The lease of a key, if it is there; 0: it has none.
+    pub(super) fn lease_of(&self, key: &str) -> Option<i64> {
+        self.keys.get(key.as_bytes()).map(|(_, lease)| *lease)
+    }
+
+    pub(super) fn keys_under(&self, prefix: &str) -> Vec<String> {
+        let keys = self.keys.keys().map(|key| String::from_utf8_lossy(key).into_owned());
+        keys.filter(|key| key.starts_with(prefix)).collect()
+    }
+
     pub(super) fn key(&self, key: &str) -> Option<i64> {
         self.keys.get(key.as_bytes()).map(|(kv, _)| kv.created)
     }
@@ -226,7 +236,7 @@ impl Etcd {
 
     fn put(&mut self, key: Vec<u8>, value: Vec<u8>, lease: i64) -> Event {
         let created = self.keys.get(&key).map_or(self.revision, |(kv, _)| kv.created);
-        let kv = KeyValue { key: key.clone(), value, created, modified: self.revision };
+        let kv = KeyValue { key: key.clone(), value, created, modified: self.revision, lease };
         self.keys.insert(key, (kv.clone(), lease));
         Event::Put(kv)
     }

@@ -15,6 +15,7 @@ mod agents;
 mod batches;
 mod etcd;
 mod keys;
+mod lasting;
 mod likeness;
 mod model;
 mod moments;
@@ -232,4 +233,17 @@ fn who_gives_up_a_lost_place_in_several_keeps_his_limit() {
 #[test]
 fn an_enter_that_was_refused_and_done_leaves_nothing() {
     simulate(1, uses::an_enter_that_was_refused_and_done());
+}
+
+#[test]
+fn a_lease_is_taken_from_a_key_once_and_for_its_owner_only() {
+    simulate(1, lasting::a_lease_that_is_taken_in_doubt());
+    simulate(1, lasting::a_lease_that_is_taken_for_nobody());
+    simulate(1, lasting::a_lease_that_ends_while_it_is_taken());
+    simulate(1, lasting::a_receipt_that_nobody_has());
+}
+
+#[test]
+fn a_loss_in_standby_is_made_good() {
+    simulate(1, lasting::a_loss_that_is_made_good());
 }

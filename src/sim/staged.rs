@@ -28,6 +28,8 @@ pub(super) enum Fate {
     Refused,
     /// It is done, and the answer comes at this instant.
     AnsweredAt(Instant),
+    /// No answer comes, and it is done at this instant.
+    DoneAt(Instant),
     /// A read shows what was at this revision.
     AsOf(i64),
     /// A watch shows nothing of keys with this in them.
@@ -55,6 +57,13 @@ impl Call<'_> {
         matches!(self, Call::Txn(txn) if txn.then.iter().any(|op| matches!(op, Op::Delete(_))))
     }
 
+    /// Whether a key of the queue of `name` is taken from its lease.
+    pub(super) fn takes_the_lease(&self, name: &str) -> bool {
+        let Call::Txn(txn) = self else { return false };
+        let start = format!("/{name}/");
+        txn.then.iter().any(|op| matches!(op, Op::Put { key, lease: 0, .. } if key.starts_with(&start)))
+    }
+
     /// Whether an epoch is written.
     pub(super) fn is_epoch(&self) -> bool {
         matches!(self, Call::Txn(txn) if txn.when.is_empty() && txn.then.iter().any(|op| matches!(op, Op::Put { .. })))
@@ -77,7 +86,7 @@ impl Staged {
     }
 }
 
-async fn done<T>(fate: Fate, ask: impl FnOnce() -> Pending<'static, T>) -> Result<T, Fault> {
+async fn done<T: Send + 'static>(fate: Fate, ask: impl FnOnce() -> Pending<'static, T>) -> Result<T, Fault> {
     let silence = || Err(Fault::Doubt(Error::new(ErrorKind::Unavailable, "no answer")));
     match fate {
         Fate::Lost => silence(),
@@ -90,6 +99,14 @@ async fn done<T>(fate: Fate, ask: impl FnOnce() -> Pending<'static, T>) -> Resul
             let answer = ask().await;
             sleep_until(instant).await;
             answer
+        }
+        Fate::DoneAt(instant) => {
+            let late = ask();
+            tokio::spawn(async move {
+                sleep_until(instant).await;
+                late.await.map(|_| ())
+            });
+            silence()
         }
         Fate::Passed | Fate::AsOf(_) | Fate::Without(_) => ask().await,
     }

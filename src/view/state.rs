@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     fn put(key: &str, created: i64, modified: i64) -> Event {
-        Event::Put(KeyValue { key: key.into(), value: Vec::new(), created, modified })
+        Event::Put(KeyValue { key: key.into(), value: Vec::new(), created, modified, lease: 1 })
     }
 
     fn delete(key: &str, revision: i64) -> Event {

@@ -17,12 +17,17 @@ pub enum Ask {
     Share(Name, Limit),
     /// Only if that is so at once.
     TryShare(Name, Limit),
+    /// One's turn, and again after each loss.
+    Standby(Name),
+    /// One's turn, and from then on without a lease.
+    Persist(Name),
 }
 
 impl Ask {
     pub fn names(self) -> impl Iterator<Item = Name> {
         let (one, other) = match self {
             Ask::Wait(one) | Ask::Try(one) | Ask::Share(one, _) | Ask::TryShare(one, _) => (one, None),
+            Ask::Standby(one) | Ask::Persist(one) => (one, None),
             Ask::All(one, other) | Ask::TryAll(one, other) => (one, Some(other)),
         };
         [one].into_iter().chain(other)
@@ -31,16 +36,26 @@ impl Ask {
     pub fn mode(self) -> Mode {
         match self {
             Ask::Share(_, limit) | Ask::TryShare(_, limit) => Mode::Shared(limit),
-            Ask::Wait(_) | Ask::Try(_) | Ask::All(..) | Ask::TryAll(..) => Mode::Exclusive,
+            _ => Mode::Exclusive,
         }
     }
 
     /// The line in which it stands.
     pub fn line(self) -> Option<Name> {
         match self {
-            Ask::Wait(name) => Some(name),
+            Ask::Wait(name) | Ask::Standby(name) | Ask::Persist(name) => Some(name),
             _ => None,
         }
+    }
+
+    /// Whether it asks again after a loss.
+    pub fn stands_by(self) -> bool {
+        matches!(self, Ask::Standby(_))
+    }
+
+    /// Whether it wants no lease once its turn has come.
+    pub fn persists(self) -> bool {
+        matches!(self, Ask::Persist(_))
     }
 
     /// Whether it waits for nobody.

@@ -21,6 +21,8 @@ pub struct Own {
     pub created: Revision,
     /// Whether the keys may be used again once they are deleted: nothing that was asked about them is without an answer.
     pub reusable: bool,
+    /// Whether they outlive the lease, or may.
+    pub outlives: bool,
 }
 
 /// Where an acquisition stands.
@@ -49,6 +51,11 @@ pub enum Phase {
         looked: Option<Option<Place>>,
     },
     Waiting(Own),
+    /// Its turn has come, and it has asked for its key to be taken from the lease.
+    Keeping {
+        own: Own,
+        call: Call,
+    },
     Holding(Own),
     /// Nothing more is asked for.
     Done,
@@ -70,6 +77,8 @@ pub struct Chore {
     pub reusable: bool,
     /// The acquisition that has lost one of them, and does not go on before all of them are deleted.
     pub rest_of: Option<usize>,
+    /// Whether the end of the lease is no end of them.
+    pub outlives: bool,
     pub call: Option<Call>,
 }
 
@@ -181,6 +190,18 @@ impl Client {
         self.tasks[task].phase = Phase::Entering { keys, epoch, leaving, call: Call { request, reply: None } };
     }
 
+    /// The request that takes the key of a task from the lease, for the first time or again.
+    pub fn ask_to_keep(&mut self, task: usize) {
+        let (mut own, again) = match self.tasks[task].phase {
+            Phase::Waiting(own) => (own, false),
+            Phase::Keeping { own, .. } => (own, true),
+            _ => unreachable!("its turn has not come"),
+        };
+        (own.outlives, own.reusable) = (true, own.reusable && !again);
+        let call = Call { request: Request::Keep { keys: own.keys, written: own.created }, reply: None };
+        self.tasks[task].phase = Phase::Keeping { own, call };
+    }
+
     /// A key of a former use that nothing is in doubt of, else one that was never used.
     fn next_key(&mut self, name: Name, mode: Mode) -> Key {
         let lease = self.lease.as_mut().expect("ready");
@@ -193,7 +214,7 @@ impl Client {
 
     /// Keys are deleted, as of this revision.
     pub fn deleted(&mut self, keys: Keys, reusable: bool, revision: Revision) {
-        let Some(lease) = self.lease.as_mut().filter(|_| reusable) else { return };
+        let Some(lease) = self.lease.as_mut().filter(|lease| reusable && lease.id == keys.lease()) else { return };
         lease.freed = if revision > lease.epoch { lease.freed.max(revision) } else { lease.freed };
         lease.free.extend(keys.iter());
         lease.free.sort();
@@ -207,14 +228,22 @@ impl Client {
             in_doubt,
             reusable,
             rest_of: None,
+            outlives: false,
             call: None,
         }));
+    }
+
+    /// Has a place left behind; if it may outlive the lease, also after the end of that.
+    pub fn leave_place(&mut self, own: Own, rules: &Rules) {
+        let before = self.chores.len();
+        self.leave(own.keys, own.reusable, None, rules);
+        self.chores[before..].iter_mut().for_each(|chore| chore.outlives = own.outlives && rules.kept_until_deleted);
     }
 
     /// Who waits has lost a part of its place: the rest is left before it goes on.
     pub fn leave_rest(&mut self, task: usize, own: Own, rules: &Rules) {
         let before = self.chores.len();
-        self.leave(own.keys, own.reusable, None, rules);
+        self.leave_place(own, rules);
         self.chores[before..].iter_mut().for_each(|chore| chore.rest_of = Some(task));
     }
 
@@ -231,8 +260,8 @@ impl Client {
         self.tasks[task].next();
         let Some(own) = place else { return };
         match line.and_then(|name| self.front(name)) {
-            Some(next) => self.enter(next, Some(own)),
-            _ if rules.free_when_deleted => self.leave(own.keys, own.reusable, None, rules),
+            Some(next) if !own.outlives => self.enter(next, Some(own)),
+            _ if rules.free_when_deleted => self.leave_place(own, rules),
             _ => {
                 self.leave(own.keys, false, None, rules);
                 self.deleted(own.keys, own.reusable, 0);
@@ -242,16 +271,24 @@ impl Client {
 
     /// The client's own clock says that its lease may end: nothing on it counts any more. Gives the requests that are
     /// under way.
-    pub fn end_lease(&mut self) -> Vec<Request> {
+    pub fn end_lease(&mut self, rules: &Rules) -> Vec<Request> {
         self.lease = None;
-        let mut calls: Vec<_> = self.chores.drain(..).filter_map(|chore| chore.call).collect();
+        let (kept, gone): (Vec<_>, Vec<_>) = self.chores.drain(..).partition(|chore| chore.outlives);
+        self.chores = kept;
+        let mut calls: Vec<_> = gone.into_iter().filter_map(|chore| chore.call).collect();
         calls.extend(self.epoch_write.take());
+        let mut left = Vec::new();
         for (number, task) in self.tasks.iter_mut().enumerate() {
             match task.phase {
+                Phase::Holding(own) if own.outlives => continue,
                 Phase::Entering { call, .. } => calls.push(call),
+                Phase::Keeping { own, call } => {
+                    calls.push(call);
+                    left.push((number, own));
+                }
                 Phase::Holding(_) => {
                     self.line.retain(|other| *other != number);
-                    task.next();
+                    task.lose();
                 }
                 _ => (),
             }
@@ -259,12 +296,19 @@ impl Client {
                 task.phase = Phase::Ready { keys: None };
             }
         }
+        for (task, own) in left.into_iter().filter(|_| rules.kept_until_deleted) {
+            match rules.kept_before_anew {
+                true => self.leave_rest(task, own, rules),
+                false => self.leave_place(own, rules),
+            }
+        }
         calls.into_iter().filter(|call| call.reply.is_none()).map(|call| call.request).collect()
     }
 
     pub fn crash(&mut self) -> Vec<Request> {
-        let under_way = self.end_lease();
+        let under_way = self.end_lease(&Rules::ALL);
         self.crashed = true;
+        self.chores.clear();
         self.line.clear();
         self.tasks.iter_mut().for_each(|task| *task = Task { asks: Vec::new(), phase: Phase::Done });
         under_way
@@ -276,6 +320,14 @@ impl Task {
     pub fn next(&mut self) {
         self.asks.remove(0);
         self.phase = if self.asks.is_empty() { Phase::Done } else { Phase::Ready { keys: None } };
+    }
+
+    /// What it held is lost: in standby it is asked for again.
+    pub fn lose(&mut self) {
+        match self.asks[0].stands_by() {
+            true => self.phase = Phase::Ready { keys: None },
+            false => self.next(),
+        }
     }
 
     fn line(&self) -> Option<Name> {

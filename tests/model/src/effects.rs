@@ -42,7 +42,7 @@ impl Protocol {
             Action::LookAhead(who, revision) => self.look_ahead(world, who, revision),
             Action::Look(who, revision) => self.look(world, who, revision),
             Action::Settle(who) => world.settle(who, &self.rules),
-            Action::Prove(who, _) => world.hold(who),
+            Action::Prove(who, _) => world.come_first(who),
             Action::Miss(who) => self.miss(world, who),
             Action::Release((client, task)) => {
                 let client = &mut world.clients[client];
@@ -54,7 +54,7 @@ impl Protocol {
             Action::Grant(client) => world.grant(client),
             Action::EndLease(client) => {
                 world.lease_ends = world.lease_ends.saturating_sub(1);
-                let under_way = world.clients[client].end_lease();
+                let under_way = world.clients[client].end_lease(&self.rules);
                 world.late.extend(under_way);
             }
             Action::Expire(lease) => self.expire(world, lease),
@@ -69,6 +69,7 @@ impl Protocol {
                 world.robbed.push((key, created));
                 world.etcd.remove(key);
             }
+            Action::ReleaseByToken(key) => world.etcd.remove(key),
         }
     }
 
@@ -87,11 +88,13 @@ impl Protocol {
         let reply = world.call(caller).and_then(|call| call.reply).expect("answered");
         let client = &mut world.clients[caller.client()];
         if reply == Reply::LeaseGone {
-            let under_way = client.end_lease();
+            let under_way = client.end_lease(&self.rules);
             world.late.extend(under_way);
             return;
         }
         match (caller, reply) {
+            (Caller::Task(_, task), Reply::Kept) => world.keep((caller.client(), task), &self.rules),
+            (Caller::Task(_, task), Reply::NotThere) => client.tasks[task].phase = Phase::Ready { keys: None },
             (Caller::Task(_, task), _) => self.receive_enter(world, (caller.client(), task), reply),
             (Caller::Epoch(_), Reply::EpochWritten(epoch)) => {
                 client.epoch_write = None;
@@ -120,13 +123,15 @@ impl Protocol {
         }
         match reply {
             Reply::In(place) => {
-                world.entered(who, Own { keys, created: place.created, reusable: true }, place.first);
+                let own = Own { keys, created: place.created, reusable: true, outlives: false };
+                world.entered(who, own, place.first, &self.rules);
             }
             Reply::OtherEpoch(epoch, at) => {
                 client.adopt(epoch);
                 client.tasks[who.1].phase = Phase::Ready { keys: Some(keys) };
                 if leaving.is_some() && !self.rules.refused_is_no_place {
-                    world.entered(who, Own { keys, created: at, reusable: true }, true);
+                    let own = Own { keys, created: at, reusable: true, outlives: false };
+                    world.entered(who, own, true, &self.rules);
                 }
             }
             Reply::Changed if self.rules.looks_again => client.tasks[who.1].phase = Phase::Ready { keys: Some(keys) },
@@ -153,6 +158,9 @@ impl Protocol {
                 chore.reusable &= !self.rules.spent_by_delete;
             }
             Caller::Chore(_, number) => _ = client.chores.remove(number),
+            Caller::Task(_, task) if matches!(client.tasks[task].phase, Phase::Keeping { .. }) => {
+                client.ask_to_keep(task);
+            }
             Caller::Task(_, task) => {
                 let Phase::Entering { keys, epoch, leaving, .. } = client.tasks[task].phase else { return };
                 client.tasks[task].phase = Phase::InDoubt { keys, epoch, looked: None };
@@ -196,6 +204,12 @@ impl Protocol {
         let client = &mut world.clients[client];
         let phase = client.tasks[task].phase;
         match phase {
+            Phase::Keeping { own, call } => {
+                if call.reply.is_none() {
+                    world.late.push(call.request);
+                }
+                return client.end(task, Some(own), &self.rules);
+            }
             Phase::Waiting(own) if self.rules.leave_on_give_up => return client.end(task, Some(own), &self.rules),
             Phase::InDoubt { keys, epoch, .. } if self.rules.leave_on_give_up => {
                 client.leave(keys, !self.rules.spent_by_enter, Some(epoch), &self.rules);
@@ -225,7 +239,10 @@ impl Protocol {
         if has_rest && rules.rest_of_hold && !is_left {
             client.leave(own.keys, own.reusable, None, rules);
         }
-        if !has_rest || rules.hold_ends_first {
+        if client.tasks[task].asks[0].stands_by() {
+            client.line.retain(|other| *other != task);
+            client.tasks[task].lose();
+        } else if !has_rest || rules.hold_ends_first {
             client.end(task, None, rules);
         }
     }

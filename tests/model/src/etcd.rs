@@ -49,6 +49,11 @@ pub enum Request {
     Delete {
         keys: Keys,
     },
+    /// The keys are written anew, without their lease, if they were last written at this revision.
+    Keep {
+        keys: Keys,
+        written: Revision,
+    },
 }
 
 /// On what condition one enters who has no time to wait.
@@ -77,6 +82,10 @@ pub enum Reply {
     EpochWritten(Revision),
     /// The keys are not there at this revision.
     Deleted(Revision),
+    /// The keys are there, on no lease.
+    Kept,
+    /// Not kept, since they are not there.
+    NotThere,
     LeaseGone,
     /// Not done, nor will it be: etcd has no space, say.
     Refused,
@@ -95,6 +104,10 @@ pub struct Place {
 struct Life {
     key: Key,
     created: Revision,
+    /// When it was last written.
+    written: Revision,
+    /// Whether it is on no lease.
+    kept: bool,
     deleted: Option<Revision>,
 }
 
@@ -175,6 +188,27 @@ impl Etcd {
                 self.delete(next, |life| keys.contains(life.key));
                 Reply::Deleted(self.revision)
             }
+            Request::Keep { keys, written } => self.keep(keys, written, next, rules),
+        }
+    }
+
+    fn keep(&mut self, keys: Keys, written: Revision, next: Revision, rules: &Rules) -> Reply {
+        let is_there = |life: &&mut Life| life.deleted.is_none() && keys.contains(life.key);
+        let lives: Vec<_> = self.history.iter_mut().filter(is_there).collect();
+        let are_all = lives.len() == keys.iter().count();
+        match (are_all, lives.iter().all(|life| life.written == written), lives.iter().all(|life| life.kept)) {
+            (true, true, _) => {
+                lives.into_iter().for_each(|life| (life.written, life.kept) = (next, true));
+                self.revision = next;
+                Reply::Kept
+            }
+            (true, false, true) => Reply::Kept,
+            (false, ..) if !rules.keep_compares => {
+                self.put(keys, next, rules);
+                self.history.iter_mut().filter(|life| keys.contains(life.key)).for_each(|life| life.kept = true);
+                Reply::Kept
+            }
+            _ => Reply::NotThere,
         }
     }
 
@@ -194,8 +228,8 @@ impl Etcd {
     fn put(&mut self, keys: Keys, next: Revision, rules: &Rules) {
         let at_once = if rules.all_in_one { usize::MAX } else { 1 };
         let absent: Vec<_> = keys.iter().filter(|key| self.created_at(*key, self.revision).is_none()).collect();
-        let lives = absent.into_iter().take(at_once).map(|key| Life { key, created: next, deleted: None });
-        self.history.extend(lives);
+        let born = |key| Life { key, created: next, written: next, kept: false, deleted: None };
+        self.history.extend(absent.into_iter().take(at_once).map(born));
         self.history.sort_by_key(|life| (life.created, life.key));
         self.revision = next;
     }
@@ -219,7 +253,17 @@ impl Etcd {
     /// Ends a lease, and with it the keys on it, its epoch too.
     pub fn expire(&mut self, lease: LeaseId) {
         self.leases.remove(&lease);
-        self.delete(self.revision + 1, |life| life.key.lease == lease);
+        self.delete(self.revision + 1, |life| life.key.lease == lease && !life.kept);
+    }
+
+    /// The keys that are on no lease.
+    pub fn kept(&self) -> impl Iterator<Item = Key> {
+        self.history.iter().filter(|life| life.kept && life.deleted.is_none()).map(|life| life.key)
+    }
+
+    /// When a key that is there was last written.
+    pub fn written_at(&self, key: Key) -> Option<Revision> {
+        self.history.iter().find(|life| life.key == key && life.deleted.is_none()).map(|life| life.written)
     }
 
     pub fn leases(&self) -> impl Iterator<Item = LeaseId> {
@@ -260,6 +304,7 @@ impl Etcd {
         self.leases.values_mut().for_each(&mut *visit);
         for life in &mut self.history {
             visit(&mut life.created);
+            visit(&mut life.written);
             life.deleted.iter_mut().for_each(&mut *visit);
         }
     }
@@ -276,7 +321,8 @@ impl Request {
     /// The keys that it is about: of a fused one those that it puts, which are in the queue of those that it deletes.
     pub fn keys(&self) -> Option<Keys> {
         match *self {
-            Request::Enter { keys, .. } | Request::Fused { keys, .. } | Request::Delete { keys } => Some(keys),
+            Request::Enter { keys, .. } | Request::Fused { keys, .. } => Some(keys),
+            Request::Delete { keys } | Request::Keep { keys, .. } => Some(keys),
             Request::WriteEpoch { .. } => None,
         }
     }

@@ -46,10 +46,17 @@
 //!     Else its enter compares that no key in the queue was created after the revision of that look, and if one was, it
 //!     looks again. Keys that went meanwhile, or have another value, do not matter. (The look may be an old one as far as
 //!     holding goes. Only the answer that there is no room has to come from a linearizable one.)
+//! 14. **Standby.** After a loss it asks again, as if for the first time: in the line, with a new key, and with a new lease if it
+//!     was that which ended.
+//! 15. **Persistent.** It waits as others do. When it is its turn, one transaction writes the key anew without the lease, if
+//!     the key is as it was put; that is sent until it is answered, and then it holds. From the first such request on the key
+//!     may outlive the lease: whatever ends the wait, it is deleted until that is acknowledged, also after the end of the
+//!     lease, and not by one request with an enter. What is left by who crashes is there until somebody ends it who has the
+//!     token.
 //!
 //! [`Rules`] can be broken one by one, and each one broken gives a counterexample: that is how one knows that the rule
-//! is needed and that the model can find anything at all. (Two do not, and tests say so: `spent_by_enter` and
-//! `leave_in_one`.)
+//! is needed and that the model can find anything at all. (Three do not, and tests say so: `spent_by_enter`, `leave_in_one`
+//! and `kept_before_anew`.)
 //!
 //! What is assumed, not shown, here: a client knows of the end of its lease before etcd acts on it (that is the
 //! deadline, in `lease.rs`; [`Rules::ends_first`] shows why), and etcd loses nothing that it has acknowledged. Whose key
@@ -57,9 +64,6 @@
 //!
 //! Of two that share, neither has to have the higher token: it rises from any to who is exclusive later, and from who is
 //! exclusive to any.
-//!
-//! Modes that are still to come have their place here before they have one in the core: a persistent lock is a
-//! [`Phase`](client::Phase) between waiting and holding.
 #![allow(missing_docs)]
 
 pub mod ask;

@@ -17,6 +17,7 @@ pub const NOBODY_SLEEPS: &str = "when nothing more can happen before a release, 
 pub const TOKENS_RISE: &str = "a token is higher than all before, of who shares than all of who was exclusive";
 pub const ALL_AT_ONCE: &str = "who comes to hold has had its turn in all of its queues at once";
 pub const BUSY_BY_OTHERS: &str = "who is told that a lock is not free could not have held it";
+pub const KEPT_IN_TURN: &str = "what is on no lease is what holds";
 pub const NOTHING_LEFT: &str = "when nothing more can happen, everybody is done and nothing is left";
 
 /// That no two can have the oldest key is what exclusion means; that everybody is done, that nobody waits for a turn that
@@ -26,7 +27,8 @@ pub fn promises() -> Vec<Property<Protocol>> {
         Property::always(ONE_HOLDER, |_, world: &World| {
             let believes = |(key, created): (Key, Revision)| {
                 let now = world.etcd.revision;
-                let has = world.etcd.created_at(key, now) == Some(created) && world.etcd.lives(key.lease);
+                let lasts = world.etcd.lives(key.lease) || world.etcd.kept().any(|kept| kept == key);
+                let has = world.etcd.created_at(key, now) == Some(created) && lasts;
                 has && world.etcd.is_turn_at(key, now)
             };
             held(world).all(believes)
@@ -59,6 +61,9 @@ pub fn promises() -> Vec<Property<Protocol>> {
         Property::always(TOKENS_RISE, |_, world: &World| !world.token_fell),
         Property::always(ALL_AT_ONCE, |_, world: &World| !world.held_in_part),
         Property::always(BUSY_BY_OTHERS, |_, world: &World| !world.busy_by_itself),
+        Property::always(KEPT_IN_TURN, |_, world: &World| {
+            world.etcd.kept().all(|key| world.etcd.is_turn_at(key, world.etcd.revision))
+        }),
         Property::always(NOTHING_LEFT, |protocol: &Protocol, world: &World| {
             let done = |client: &Client| client.tasks.iter().all(|task| task.phase == Phase::Done);
             let clean = world.etcd.keys_at(world.etcd.revision).next().is_none();
@@ -154,6 +159,40 @@ pub fn troubles_of_sharing() -> Vec<Property<Protocol>> {
             world.holders().any(|own| is_sharing(own.keys) && !own.reusable)
         }),
     ]
+}
+
+/// The same, where somebody wants to outlive its lease.
+pub fn troubles_of_keeping() -> Vec<Property<Protocol>> {
+    vec![
+        Property::sometimes("somebody holds whose lease has ended", |_, world: &World| {
+            world.holders().any(|own| own.outlives && !world.etcd.lives(own.keys.lease()))
+        }),
+        Property::sometimes("a request to outlive is late", |_, world: &World| {
+            world.late.iter().any(|request| matches!(request, Request::Keep { .. }))
+        }),
+        Property::sometimes("who asked to outlive has no key any more", |_, world: &World| {
+            let answer =
+                |phase: Phase| matches!(phase, Phase::Keeping { call, .. } if call.reply == Some(Reply::NotThere));
+            world.phases().any(answer)
+        }),
+        Property::sometimes("a client has crashed and its key is there for good", |_, world: &World| {
+            world.etcd.kept().any(|key| world.clients[key.lease.client as usize].crashed)
+        }),
+    ]
+}
+
+/// The same, where somebody asks again after a loss.
+pub fn troubles_of_standing_by() -> Vec<Property<Protocol>> {
+    vec![Property::sometimes("who stands by holds with another lease", |_, world: &World| {
+        let is_anew = |client: &Client| {
+            let again = |own: Own| own.keys.lease().n > 1;
+            client.tasks.iter().any(|task| {
+                let stands_by = task.asks.first().is_some_and(|ask| ask.stands_by());
+                matches!(task.phase, Phase::Holding(own) if stands_by && again(own))
+            })
+        };
+        world.clients.iter().any(is_anew)
+    })]
 }
 
 fn is_sharing(keys: Keys) -> bool {

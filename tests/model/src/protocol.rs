@@ -71,6 +71,8 @@ pub enum Action {
     Expire(LeaseId),
     Crash(usize),
     DeleteByHand(Key),
+    /// Somebody ends what a client has left that crashed: a key on no lease.
+    ReleaseByToken(Key),
 }
 
 impl Model for Protocol {
@@ -101,6 +103,8 @@ impl Model for Protocol {
         let may_end = |lease: &LeaseId| world.own_lease(lease.client as usize) != Some(*lease);
         let early = !self.rules.ends_first && world.lease_ends > 0;
         actions.extend(world.etcd.leases().filter(|lease| early || may_end(lease)).map(Action::Expire));
+        let is_left = |key: &Key| world.clients[key.lease.client as usize].crashed;
+        actions.extend(world.etcd.kept().filter(is_left).map(Action::ReleaseByToken));
         if world.robberies > 0 {
             actions.extend(world.etcd.keys_at(world.etcd.revision).map(|(key, _)| Action::DeleteByHand(key)));
         }
@@ -118,6 +122,8 @@ impl Model for Protocol {
         let troubles = match () {
             () if asks().any(|ask| ask.is_for_all()) => properties::troubles_of_all(),
             () if asks().any(|ask| ask.mode().is_shared()) => properties::troubles_of_sharing(),
+            () if asks().any(|ask| ask.persists()) => properties::troubles_of_keeping(),
+            () if asks().any(|ask| ask.stands_by()) => properties::troubles_of_standing_by(),
             () => properties::troubles_of_lines(),
         };
         properties::promises().into_iter().chain(troubles).collect()

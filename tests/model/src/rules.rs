@@ -92,6 +92,16 @@ pub struct Rules {
     pub looks_outside: bool,
     /// It looks at how things are, not at how they were.
     pub look_is_fresh: bool,
+
+    // Of who wants to outlive its lease.
+    /// It asks for that only once its turn has come.
+    pub keep_when_first: bool,
+    /// Its request compares that its key is as it was put.
+    pub keep_compares: bool,
+    /// What may outlive the lease is deleted until that is acknowledged, also after the end of the lease.
+    pub kept_until_deleted: bool,
+    /// It enters anew only after that. (This one could be broken: it would wait behind its own former key.)
+    pub kept_before_anew: bool,
 }
 
 impl Rules {
@@ -138,5 +148,9 @@ impl Rules {
         looks_again: true,
         looks_outside: true,
         look_is_fresh: true,
+        keep_when_first: true,
+        keep_compares: true,
+        kept_until_deleted: true,
+        kept_before_anew: true,
     };
 }

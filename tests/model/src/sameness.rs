@@ -43,6 +43,9 @@ impl World {
         late.retain(|request| match *request {
             Request::Enter { keys, epoch, .. } if rules.epoch => self.etcd.epoch(keys.lease()) == Some(epoch),
             Request::WriteEpoch { lease } => self.etcd.lives(lease),
+            Request::Keep { keys, written } if rules.keep_compares => {
+                keys.iter().all(|key| self.etcd.written_at(key) == Some(written))
+            }
             _ => true,
         });
         let enters: Vec<_> = late.iter().filter_map(entered_by).flat_map(Keys::iter).collect();
@@ -120,7 +123,7 @@ fn is_about(phase: Phase, this: Key) -> bool {
             keys.contains(this) || leaving.is_some_and(|own| own.keys.contains(this))
         }
         Phase::InDoubt { keys, .. } => keys.contains(this),
-        Phase::Waiting(own) | Phase::Holding(own) => own.keys.contains(this),
+        Phase::Waiting(own) | Phase::Holding(own) | Phase::Keeping { own, .. } => own.keys.contains(this),
         Phase::Done => false,
     }
 }
@@ -147,6 +150,10 @@ fn of_client(client: &mut Client, visit: &mut impl FnMut(&mut Revision)) {
                 looked.iter_mut().flatten().for_each(|place| visit(&mut place.created));
             }
             Phase::Waiting(own) | Phase::Holding(own) => visit(&mut own.created),
+            Phase::Keeping { own, call } => {
+                visit(&mut own.created);
+                of_call(call, visit);
+            }
             Phase::Looked { seen, .. } => visit(seen),
             Phase::Ready { .. } | Phase::Done => (),
         }
@@ -162,7 +169,8 @@ fn of_call(call: &mut Call, visit: &mut impl FnMut(&mut Revision)) {
             visit(at);
         }
         Some(Reply::EpochWritten(revision) | Reply::Deleted(revision)) => visit(revision),
-        Some(Reply::Busy | Reply::Changed | Reply::OtherLimit | Reply::LeaseGone | Reply::Refused) | None => (),
+        Some(Reply::Busy | Reply::Changed | Reply::OtherLimit | Reply::LeaseGone) => (),
+        Some(Reply::Refused | Reply::Kept | Reply::NotThere) | None => (),
     }
 }
 
@@ -170,7 +178,7 @@ fn of_request(request: &mut Request, visit: &mut impl FnMut(&mut Revision)) {
     if let Request::Enter { epoch, .. } | Request::Fused { epoch, .. } = request {
         visit(epoch);
     }
-    if let Request::Enter { only: Only::IfAsAt(seen), .. } = request {
+    if let Request::Enter { only: Only::IfAsAt(seen), .. } | Request::Keep { written: seen, .. } = request {
         visit(seen);
     }
 }

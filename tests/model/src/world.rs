@@ -92,9 +92,31 @@ impl World {
     }
 
     /// An enter has led to a place.
-    pub fn entered(&mut self, (client, task): Who, own: Own, first: bool) {
+    pub fn entered(&mut self, (client, task): Who, own: Own, first: bool, rules: &Rules) {
+        let task_of = &mut self.clients[client].tasks[task];
+        task_of.phase = Phase::Waiting(own);
+        if first || task_of.asks[0].persists() && !rules.keep_when_first {
+            self.come_first((client, task));
+        }
+    }
+
+    /// The turn of one who waits has come.
+    pub fn come_first(&mut self, (client, task): Who) {
+        let Phase::Waiting(own) = self.clients[client].tasks[task].phase else { return };
+        let mut since_enter = own.created..=self.etcd.revision;
+        let is_turn = |revision| own.keys.iter().all(|key| self.etcd.is_turn_at(key, revision));
+        self.held_in_part |= !since_enter.any(is_turn);
+        match self.clients[client].tasks[task].asks[0].persists() && !own.outlives {
+            true => self.clients[client].ask_to_keep(task),
+            false => self.hold((client, task)),
+        }
+    }
+
+    /// What one holds from now on is on no lease.
+    pub fn keep(&mut self, (client, task): Who, rules: &Rules) {
+        let Phase::Keeping { own, .. } = self.clients[client].tasks[task].phase else { return };
         self.clients[client].tasks[task].phase = Phase::Waiting(own);
-        if first {
+        if rules.keep_when_first {
             self.hold((client, task));
         }
     }
@@ -105,7 +127,9 @@ impl World {
         let Phase::InDoubt { keys, looked: Some(looked), .. } = *phase else { return };
         let reusable = !rules.spent_by_enter;
         match looked {
-            Some(Place { created, first }) => self.entered(who, Own { keys, created, reusable }, first),
+            Some(Place { created, first }) => {
+                self.entered(who, Own { keys, created, reusable, outlives: false }, first, rules);
+            }
             None => *phase = Phase::Ready { keys: Some(keys).filter(|_| reusable) },
         }
     }
@@ -114,9 +138,6 @@ impl World {
         let phase = &mut self.clients[client].tasks[task].phase;
         let Phase::Waiting(own) = *phase else { return };
         *phase = Phase::Holding(own);
-        let mut since_enter = own.created..=self.etcd.revision;
-        let is_turn = |revision| own.keys.iter().all(|key| self.etcd.is_turn_at(key, revision));
-        self.held_in_part |= !since_enter.any(is_turn);
         for key in own.keys.iter().filter(|key| !self.robbed.contains(&(*key, own.created))) {
             self.token_fell |= !self.tokens[key.name as usize].rise_to(own.created, key.mode);
         }
@@ -157,7 +178,7 @@ impl World {
             Caller::Epoch(client) => self.clients[client].epoch_write,
             Caller::Chore(client, number) => self.clients[client].chores[number].call,
             Caller::Task(client, task) => match self.clients[client].tasks[task].phase {
-                Phase::Entering { call, .. } => Some(call),
+                Phase::Entering { call, .. } | Phase::Keeping { call, .. } => Some(call),
                 _ => None,
             },
         }
@@ -168,7 +189,7 @@ impl World {
             Caller::Epoch(client) => self.clients[client].epoch_write.as_mut(),
             Caller::Chore(client, number) => self.clients[client].chores[number].call.as_mut(),
             Caller::Task(client, task) => match &mut self.clients[client].tasks[task].phase {
-                Phase::Entering { call, .. } => Some(call),
+                Phase::Entering { call, .. } | Phase::Keeping { call, .. } => Some(call),
                 _ => None,
             },
         }
