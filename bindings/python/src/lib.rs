@@ -23,6 +23,7 @@ mod owned;
 mod runtime;
 mod scope;
 mod watcher;
+mod wish;
 mod work;
 
 /// The part of locker that is written in Rust.

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any
 
 import pytest
 from support import Etcd, rows
 
 import locker
+from locker import aio
 
 _count = itertools.count()
 
@@ -71,3 +74,20 @@ def client(connect: Connect) -> locker.Client:
 def other(connect: Connect) -> locker.Client:
     """A second client: another contender, as far as etcd can tell."""
     return connect()
+
+
+Run = Callable[[Callable[[aio.Client], Coroutine[Any, Any, None]]], None]
+
+
+@pytest.fixture
+def run(prefix: str, etcd: Etcd) -> Run:
+    """Run a function with a client in an event loop."""
+
+    def run(function: Callable[[aio.Client], Coroutine[Any, Any, None]]) -> None:
+        async def connected() -> None:
+            async with aio.connect(prefix=prefix, ttl=3) as client:
+                await function(client)
+
+        asyncio.run(asyncio.wait_for(connected(), 60))
+
+    return run
