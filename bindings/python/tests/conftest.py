@@ -1,4 +1,4 @@
-"""What the tests share: a real etcd (under `locker dev -- …`), a look into it, and a check that nothing stays behind."""
+"""What the tests share: a real etcd, a look into it, and a check that nothing stays behind."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ import pytest
 from support import Etcd, rows
 
 import locker
+import locker.testing
 from locker import aio
 
 _count = itertools.count()
 
 
-def pytest_configure() -> None:
-    if not os.environ.get("LOCKER_ENDPOINTS"):
-        raise pytest.UsageError("LOCKER_ENDPOINTS is not set; run the tests as: locker dev -- bindings/python/test.sh")
+def pytest_configure(config: pytest.Config) -> None:
+    if not os.environ.get("LOCKER_ENDPOINTS"):  # As they are under `locker dev --`, which other suites share.
+        etcd = locker.testing.Etcd()
+        config.add_cleanup(etcd.stop)
+        os.environ.update(LOCKER_ENDPOINTS=etcd.endpoint, ETCDCTL_ENDPOINTS=etcd.endpoint, ETCDCTL_API="3")
     # What else the caller's environment says of some etcd.
     for variable in ("PREFIX", "TTL", "TIMEOUT", "USER", "PASSWORD", "PASSWORD_FILE", "CACERT", "CERT", "CERT_KEY"):
         os.environ.pop(f"LOCKER_{variable}", None)

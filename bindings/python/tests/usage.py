@@ -12,6 +12,7 @@ from typing import Literal
 from typing_extensions import assert_type
 
 import locker
+import locker.testing
 from locker import aio
 
 
@@ -163,3 +164,13 @@ async def usage() -> None:
         client.lock("a").token  # type: ignore[attr-defined]
     another = await aio.connect()
     await another.disconnect()
+
+
+def test_with_fixtures(locker_etcd: str, locker_prefix: str, locker_client: locker.Client) -> None:
+    locker.connect(locker_etcd, prefix=locker_prefix)
+
+
+with locker.testing.Etcd() as etcd:
+    assert_type(etcd, locker.testing.Etcd)
+    assert_type(etcd.endpoint, str)
+    etcd.stop()
