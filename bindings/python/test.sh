@@ -1,9 +1,8 @@
 #!/bin/sh
-# Builds the binding into target/venv and runs all its tests there, against the etcd at $LOCKER_ENDPOINTS:
+# Builds the binding into target/venv and runs all its tests there: bindings/python/test.sh [ARGUMENTS OF PYTEST]
 #
-#     locker dev -- bindings/python/test.sh [ARGUMENTS OF PYTEST]
+# Against the etcd at $LOCKER_ENDPOINTS, which is used and left as it is; without that they start one of their own.
 set -eu
-: "${LOCKER_ENDPOINTS:?is not set; run this as: locker dev -- bindings/python/test.sh}"
 cd "$(dirname "$0")"
 ../../scripts/venv
 export PYTHONDONTWRITEBYTECODE=1

@@ -4,7 +4,7 @@ use crate::environment;
 use crate::error::{Failure, Result};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBool, PyDelta, PyInt, PySequence, PyString};
+use pyo3::types::{PyBool, PyByteArray, PyBytes, PyDelta, PyInt, PySequence, PyString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,6 +35,8 @@ pub(crate) type Text = Argument<String>;
 pub(crate) type Seconds = Argument<Duration>;
 /// A bool, and nothing that merely counts as true or false.
 pub(crate) type Flag = Argument<bool>;
+/// How many: a whole number from 1 on, and no bool, for `limit=True` would mean 1.
+pub(crate) type Count = Argument<u32>;
 /// The path of a file.
 pub(crate) type File = Argument<PathBuf>;
 
@@ -128,6 +130,19 @@ impl FromPyObject<'_, '_> for Flag {
     }
 }
 
+impl FromPyObject<'_, '_> for Count {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        Ok(Argument(match object.extract::<u32>() {
+            _ if object.is_instance_of::<PyBool>() => Err(Problem::not("int", object)),
+            Ok(count @ 1..) => Ok(count),
+            Err(_) if !object.is_instance_of::<PyInt>() => Err(Problem::not("int", object)),
+            _ => Err(Problem::Value(format!("must be 1 to {}", u32::MAX))),
+        }))
+    }
+}
+
 impl FromPyObject<'_, '_> for File {
     type Error = PyErr;
 
@@ -156,6 +171,23 @@ fn joined(endpoints: &Bound<'_, PySequence>) -> Result<String> {
         return Err(Failure::Invalid("endpoints: one of them is empty".into()));
     }
     Ok(list.join(","))
+}
+
+/// The names of several locks. A text is an iterable of texts, but not what is meant.
+pub(crate) fn names(given: &Bound<'_, PyAny>) -> Result<Vec<String>> {
+    let is_one = given.is_instance_of::<PyString>();
+    let is_bytes = given.is_instance_of::<PyBytes>() || given.is_instance_of::<PyByteArray>();
+    match given.try_iter() {
+        Ok(names) if !is_one && !is_bytes => {
+            let texts = names.enumerate().map(|(n, name)| name?.extract::<Text>()?.named(&format!("names[{n}]")));
+            texts.collect()
+        }
+        Err(error) if !error.is_instance_of::<PyTypeError>(given.py()) => Err(error.into()),
+        _ => {
+            let class = given.get_type().name()?;
+            Err(PyTypeError::new_err(format!("names: must be an iterable of str, not {class}")).into())
+        }
+    }
 }
 
 /// A user's name and password, of use only together.

@@ -1,45 +1,32 @@
 //! A connection to an etcd cluster.
 
-use crate::arguments::{Flag, Seconds, Text};
+use crate::arguments::{self, Count, Flag, Seconds, Text};
+use crate::connection::{Connection, has_ended};
 use crate::copies::Copies;
 use crate::error::Result;
 use crate::guard::Guard;
 use crate::info::Info;
 use crate::log;
 use crate::loss::OnLost;
-use crate::owned::Owned;
 use crate::watcher::Watcher;
+use crate::wish::Wish;
 use crate::work::Work;
 use crate::{exit, scope};
 use locker::ErrorKind;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
-/// What a Client, its guards and its watchers share. When the last of them is gone it disconnects by itself.
-pub(crate) struct Connection {
-    pub(crate) client: Owned<locker::Client>,
-    pub(crate) endpoints: String,
-    pub(crate) prefix: String,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if let Ok(client) = self.client.get() {
-            self.client.runtime().disconnect(client);
-        }
-    }
-}
-
-/// Who holds the lock `name`, if that is in memory.
+/// Who holds the lock `name`, if that is wanted from memory, and is there.
 #[pyfunction]
-#[pyo3(signature = (client, name, /))]
-pub(crate) fn cached<'py>(py: Python<'py>, client: &Client, name: Text) -> Result<Option<Bound<'py, PyAny>>> {
-    client.known(py, &name.named("name")?)
+#[pyo3(signature = (client, name, wanted, /))]
+pub(crate) fn cached<'py>(
+    py: Python<'py>,
+    client: &Client,
+    name: Text,
+    wanted: Flag,
+) -> Result<Option<Bound<'py, PyAny>>> {
+    client.known(py, &name.named("name")?, wanted)
 }
 
 /// Whether a client can still be used: neither disconnected, nor ended since etcd's history went back, nor inherited.
@@ -47,12 +34,6 @@ pub(crate) fn cached<'py>(py: Python<'py>, client: &Client, name: Text) -> Resul
 #[pyo3(signature = (client, /))]
 pub(crate) fn is_open(client: &Client) -> bool {
     client.connection.client.get().is_ok_and(|client| !has_ended(client))
-}
-
-fn has_ended(client: &locker::Client) -> bool {
-    // A name that is always refused, but not before the client has been looked at: nothing is asked of etcd.
-    let refused = pin!(client.get("")).poll(&mut Context::from_waker(Waker::noop()));
-    matches!(refused, Poll::Ready(Err(error)) if error.kind() == ErrorKind::Cancelled)
 }
 
 /// A connection to an etcd cluster, made by connect().
@@ -71,40 +52,31 @@ impl Client {
         Client { connection: exit::register(connection), copies: Copies::default() }
     }
 
+    /// Acquires these locks: one, or several at once.
     pub(crate) fn locking(
         &self,
         py: Python<'_>,
-        name: Text,
-        value: Option<Text>,
-        reason: Option<Text>,
-        timeout: Option<Seconds>,
+        names: Vec<String>,
+        wish: Wish,
         on_lost: Option<OnLost>,
     ) -> Result<Work<Guard>> {
         log::follow(py)?;
-        let name = name.named("name")?;
-        let value = value.map(|value| value.named("value")).transpose()?;
-        let reason = reason.map(|reason| reason.named("reason")).transpose()?;
-        let timeout = timeout.map(|timeout| timeout.named("timeout")).transpose()?;
+        let wish = wish.checked()?;
         let connection = Arc::clone(&self.connection);
-        self.connection.client.ask(|client| async move {
-            let lock = client.lock(name);
-            let lock = value.into_iter().fold(lock, locker::Lock::value);
-            let lock = reason.into_iter().fold(lock, locker::Lock::reason);
-            let lock = timeout.into_iter().fold(lock, locker::Lock::timeout);
-            Ok(Guard::new(lock.await?, on_lost, connection))
-        })
+        self.connection
+            .client
+            .ask(|client| async move { Ok(Guard::new(wish.apply(client.lock_all(names)).await?, on_lost, connection)) })
     }
 
+    /// As [`locking`](Client::locking), without a wait for others.
     pub(crate) fn trying(
         &self,
         py: Python<'_>,
-        name: Text,
-        value: Option<Text>,
-        reason: Option<Text>,
+        names: Vec<String>,
+        wish: Wish,
         on_lost: Option<OnLost>,
     ) -> Result<Work<Option<Guard>>> {
-        let not_at_all = Seconds::default(Duration::ZERO);
-        Ok(self.locking(py, name, value, reason, Some(not_at_all), on_lost)?.map(|outcome| match outcome {
+        Ok(self.locking(py, names, wish.not_waiting(), on_lost)?.map(|outcome| match outcome {
             Err(error) if error.kind() == ErrorKind::Timeout => Ok(None),
             outcome => outcome.map(Some),
         }))
@@ -120,8 +92,11 @@ impl Client {
         self.connection.client.ask(|client| async move { client.get(name).await.map(Info) })
     }
 
-    /// Who holds the lock `name`, if that is in memory.
-    fn known<'py>(&self, py: Python<'py>, name: &str) -> Result<Option<Bound<'py, PyAny>>> {
+    /// Who holds the lock `name`, if that is wanted from memory, and is there.
+    fn known<'py>(&self, py: Python<'py>, name: &str, cached: Flag) -> Result<Option<Bound<'py, PyAny>>> {
+        if !cached.named("cached")? {
+            return Ok(None);
+        }
         let known = self.connection.client.get()?.cached(name);
         Ok(known.map(|info| self.copies.object(py, info)).transpose()?)
     }
@@ -152,6 +127,10 @@ impl Client {
     /// value: what others read with get(), at most 1023 bytes of UTF-8. Left out: "<host>:<pid>".
     /// reason: why it is wanted, shown to those who find it busy, at most 255 bytes.
     /// timeout: seconds to wait for other holders. None: as long as it takes. 0: not at all.
+    /// shared: hold it together with all others who ask for it so: the read side of a read-write lock. Who wants it alone
+    ///     waits until none of them is left, and those who come after him wait behind him.
+    /// limit: hold it together with others, as long as there are no more of them than so many, 1 to 4294967295: a counting
+    ///     semaphore. All that want the lock at the same time have to say the same limit. Not with `shared`.
     /// on_lost: is called once, with the LostError, if the lock is lost while it is held; never after unlock(), which
     ///     raises a LostError itself, nor after disconnect(). It runs on a thread that locker has for all such calls, one
     ///     after the other, in a copy of the context that lock() was called in. What it raises goes to
@@ -159,9 +138,15 @@ impl Client {
     ///
     /// Ctrl-C ends the wait. A call that raises has left the queue and holds nothing.
     ///
-    /// Raises TimeoutError (its `holder` says who holds the lock), UnavailableError, DeniedError, InvalidError, or
-    /// CancelledError if the client is disconnected meanwhile.
-    #[pyo3(signature = (name, *, value=None, reason=None, timeout=None, on_lost=None))]
+    /// Raises TimeoutError (its `holder` says who holds the lock), UnavailableError, DeniedError, InvalidError (also if
+    /// others share the lock with another limit: the text has both), or CancelledError if the client is disconnected
+    /// meanwhile.
+    #[pyo3(
+        signature = (name, *, value=None, reason=None, timeout=None, shared=Flag::default(false), limit=None,
+            on_lost=None),
+        text_signature = "($self, name, *, value=None, reason=None, timeout=None, shared=False, limit=None, on_lost=None)"
+    )]
+    #[allow(clippy::too_many_arguments)] // They are keywords in Python.
     fn lock(
         &self,
         py: Python<'_>,
@@ -169,26 +154,82 @@ impl Client {
         value: Option<Text>,
         reason: Option<Text>,
         timeout: Option<Seconds>,
+        shared: Flag,
+        limit: Option<Count>,
         on_lost: Option<&Bound<'_, PyAny>>,
     ) -> Result<Guard> {
         let on_lost = self.tell_on_a_thread(on_lost)?;
-        self.locking(py, name, value, reason, timeout, on_lost)?.wait(py)
+        let wish = Wish { value, reason, timeout, shared, limit };
+        self.locking(py, vec![name.named("name")?], wish, on_lost)?.wait(py)
     }
 
-    /// Acquire the lock `name` if nobody holds it; None if somebody does. Nothing is left in the queue then.
+    /// Acquire the lock `name` if nobody holds it, or with `shared` or `limit` if there is room; None if there is not.
+    /// Nothing is left in the queue then.
     ///
     /// The arguments and errors are those of lock().
-    #[pyo3(signature = (name, *, value=None, reason=None, on_lost=None))]
+    #[pyo3(
+        signature = (name, *, value=None, reason=None, shared=Flag::default(false), limit=None, on_lost=None),
+        text_signature = "($self, name, *, value=None, reason=None, shared=False, limit=None, on_lost=None)"
+    )]
+    #[allow(clippy::too_many_arguments)]
     fn try_lock(
         &self,
         py: Python<'_>,
         name: Text,
         value: Option<Text>,
         reason: Option<Text>,
+        shared: Flag,
+        limit: Option<Count>,
         on_lost: Option<&Bound<'_, PyAny>>,
     ) -> Result<Option<Guard>> {
         let on_lost = self.tell_on_a_thread(on_lost)?;
-        self.trying(py, name, value, reason, on_lost)?.wait(py)
+        let wish = Wish { value, reason, timeout: None, shared, limit };
+        self.trying(py, vec![name.named("name")?], wish, on_lost)?.wait(py)
+    }
+
+    /// Acquire all these locks or none, and return one Guard for all of them. It is held, with one token, once it is the
+    /// first in all their queues, and ends as a whole, also when only one of the locks is lost.
+    ///
+    /// names: an iterable of 1 to 60 names, none of them twice; not a str.
+    /// value, reason: as in lock(). They are shown for each of the locks.
+    /// timeout, on_lost: as in lock().
+    ///
+    /// Two such calls never wait for each other for ever, however their names overlap: where both want a lock, the earlier
+    /// one is before the later. Who holds a guard already and asks for more may wait for ever, as with any lock.
+    ///
+    /// Ctrl-C ends the wait. A call that raises has left all the queues and holds nothing.
+    ///
+    /// Raises what lock() raises. The `holder` of a TimeoutError holds one of the locks: its `name` says which.
+    #[pyo3(signature = (names, *, value=None, reason=None, timeout=None, on_lost=None))]
+    fn lock_all(
+        &self,
+        py: Python<'_>,
+        names: &Bound<'_, PyAny>,
+        value: Option<Text>,
+        reason: Option<Text>,
+        timeout: Option<Seconds>,
+        on_lost: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Guard> {
+        let on_lost = self.tell_on_a_thread(on_lost)?;
+        let wish = Wish { value, reason, timeout, shared: Flag::default(false), limit: None };
+        self.locking(py, arguments::names(names)?, wish, on_lost)?.wait(py)
+    }
+
+    /// Acquire all these locks if nobody holds any of them; None if somebody does. Nothing is left in any queue then.
+    ///
+    /// The arguments and errors are those of lock_all().
+    #[pyo3(signature = (names, *, value=None, reason=None, on_lost=None))]
+    fn try_lock_all(
+        &self,
+        py: Python<'_>,
+        names: &Bound<'_, PyAny>,
+        value: Option<Text>,
+        reason: Option<Text>,
+        on_lost: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Option<Guard>> {
+        let on_lost = self.tell_on_a_thread(on_lost)?;
+        let wish = Wish { value, reason, timeout: None, shared: Flag::default(false), limit: None };
+        self.trying(py, arguments::names(names)?, wish, on_lost)?.wait(py)
     }
 
     /// Who holds the lock `name`, read from etcd. A free lock is an Info with token 0.
@@ -203,8 +244,7 @@ impl Client {
     #[pyo3(signature = (name, *, cached=Flag::default(false)), text_signature = "($self, name, *, cached=False)")]
     fn get<'py>(&self, py: Python<'py>, name: Text, cached: Flag) -> Result<Bound<'py, PyAny>> {
         let name = name.named("name")?;
-        let known = if cached.named("cached")? { self.known(py, &name)? } else { None };
-        match known {
+        match self.known(py, &name, cached)? {
             Some(info) => Ok(info),
             None => Ok(self.getting(Text::default(name))?.wait(py)?.into_pyobject(py)?),
         }

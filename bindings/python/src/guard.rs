@@ -1,6 +1,6 @@
-//! One acquisition of one lock.
+//! One acquisition of one lock, or of several at once.
 
-use crate::client::Connection;
+use crate::connection::Connection;
 use crate::error::{Reason, Result};
 use crate::info::Info;
 use crate::loss::{OnLost, Watch};
@@ -11,11 +11,12 @@ use locker::ErrorKind;
 use pyo3::PyTraverseError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
-use pyo3::types::PyString;
+use pyo3::types::{PyString, PyTuple};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// One acquisition of one lock, made by Client.lock(). It is never used again once it has ended.
+/// One acquisition of one lock, made by Client.lock(), or of several at once, made by Client.lock_all(). It is never used
+/// again once it has ended.
 ///
 /// Any thread may use it at any time; one may lock and another unlock. As a context manager it unlocks at the end of
 /// the block. A guard that is garbage collected unlocks too, without waiting for etcd.
@@ -69,23 +70,37 @@ impl Drop for Guard {
 
 #[pymethods]
 impl Guard {
-    /// The lock's name.
+    /// The lock's name; of several the first.
     #[getter]
     fn name(&self) -> Result<&str> {
         Ok(self.guard.get()?.name())
     }
 
+    /// The names of all its locks, in the order in which they were asked for: more than one if lock_all() made it.
+    #[getter]
+    fn names<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyTuple>> {
+        let names: Vec<_> = self.guard.get()?.names().collect();
+        Ok(PyTuple::new(py, names)?)
+    }
+
     /// The fencing token while the lock is held, else 0. Each holder of a name gets a greater one: have what the lock
-    /// protects refuse a token lower than one it has seen.
+    /// protects refuse a token lower than one it has seen. Among those who hold a lock together it says nothing; whoever
+    /// holds it alone after them has a greater one than all of them.
     #[getter]
     fn token(&self) -> Result<i64> {
         Ok(self.guard.get()?.token())
     }
 
-    /// The key in etcd that holds the lock; empty while there is none.
+    /// The key in etcd that holds the lock, of several the first; empty while there is none.
     #[getter]
     fn key(&self) -> Result<String> {
         Ok(self.guard.get()?.key())
+    }
+
+    /// The keys in etcd that hold its locks, one for each name; empty while there are none.
+    #[getter]
+    fn keys<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyTuple>> {
+        Ok(PyTuple::new(py, self.guard.get()?.keys())?)
     }
 
     /// Where it stands: "waiting", "held", "at_risk" (held, but not renewed for so long that it may soon be lost) or
@@ -155,8 +170,9 @@ impl Guard {
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let Ok(guard) = self.guard.get() else { return Ok("<locker.Guard, inherited across fork>".into()) };
-        let name = PyString::new(py, guard.name()).repr()?;
-        Ok(format!("<locker.Guard of {name}, {}, token {}>", guard.state().name(), guard.token()))
+        let names: Vec<_> = guard.names().map(|name| PyString::new(py, name).repr()).collect::<PyResult<_>>()?;
+        let names: Vec<_> = names.iter().map(|name| name.to_str()).collect::<PyResult<_>>()?;
+        Ok(format!("<locker.Guard of {}, {}, token {}>", names.join(", "), guard.state().name(), guard.token()))
     }
 
     fn __reduce__(&self) -> PyResult<()> {

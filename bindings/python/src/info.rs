@@ -1,8 +1,9 @@
 //! [`locker::Info`] as the Python class `Info`.
 
+use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDateTime, PyType};
+use pyo3::types::{PyDateTime, PyTuple, PyType};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// `Info` is an ordinary Python class, in `info.py`: comparing, printing and pickling come with it.
@@ -24,20 +25,24 @@ impl<'py> IntoPyObject<'py> for Info {
 
     fn into_pyobject(self, py: Python<'py>) -> PyResult<Self::Output> {
         let Info(info) = self;
-        CLASS.import(py, "locker.info", "Info")?.call1((
-            info.name,
-            info.token,
-            info.mode.name(),
-            info.value,
-            info.reason,
-            info.host,
-            info.pid,
-            info.program,
-            info.since.and_then(|since| to_datetime(py, since)),
-            info.waiters,
-            info.lease_left.map(|left| left.as_secs_f64()),
-            info.revision,
-        ))
+        let lease_left = info.lease_left.map(|left| left.as_secs_f64());
+        let fields = [
+            info.name.into_py_any(py)?,
+            info.token.into_py_any(py)?,
+            info.mode.name().into_py_any(py)?,
+            info.value.into_py_any(py)?,
+            info.reason.into_py_any(py)?,
+            info.host.into_py_any(py)?,
+            info.pid.into_py_any(py)?,
+            info.program.into_py_any(py)?,
+            info.since.and_then(|since| to_datetime(py, since)).into_py_any(py)?,
+            info.holders.into_py_any(py)?,
+            info.limit.into_py_any(py)?,
+            info.waiters.into_py_any(py)?,
+            lease_left.into_py_any(py)?,
+            info.revision.into_py_any(py)?,
+        ];
+        CLASS.import(py, "locker.info", "Info")?.call1(PyTuple::new(py, fields)?)
     }
 }
 

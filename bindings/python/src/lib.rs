@@ -8,6 +8,7 @@
 mod arguments;
 mod client;
 mod connect;
+mod connection;
 mod copies;
 mod environment;
 mod error;
@@ -23,6 +24,7 @@ mod owned;
 mod runtime;
 mod scope;
 mod watcher;
+mod wish;
 mod work;
 
 /// The part of locker that is written in Rust.

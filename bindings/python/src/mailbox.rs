@@ -1,6 +1,6 @@
 //! Work for an event loop of asyncio, in which nobody may block.
 
-use crate::arguments::{Seconds, Text};
+use crate::arguments::{self, Text};
 use crate::client::Client;
 use crate::connect::{self, Options};
 use crate::error::{Result, internal};
@@ -8,6 +8,7 @@ use crate::guard::Guard;
 use crate::loss::OnLost;
 use crate::runtime::Runtime;
 use crate::watcher::Watcher;
+use crate::wish::Wish;
 use crate::work::Work;
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
@@ -82,6 +83,30 @@ impl Mailbox {
         Ok(Task(task))
     }
 
+    fn locking(
+        &self,
+        id: u64,
+        client: &Bound<'_, Client>,
+        names: Vec<String>,
+        wish: Wish,
+        on_lost: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Task> {
+        let on_lost = on_lost.map(|function| self.on_lost(function)).transpose()?;
+        self.post(id, client.get().locking(client.py(), names, wish, on_lost), identity)
+    }
+
+    fn trying(
+        &self,
+        id: u64,
+        client: &Bound<'_, Client>,
+        names: Vec<String>,
+        wish: Wish,
+        on_lost: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Task> {
+        let on_lost = on_lost.map(|function| self.on_lost(function)).transpose()?;
+        self.post(id, client.get().trying(client.py(), names, wish, on_lost), identity)
+    }
+
     /// Has the loop told of a loss.
     fn on_lost(&self, function: &Bound<'_, PyAny>) -> Result<OnLost> {
         let slot = Arc::clone(&self.slot);
@@ -123,19 +148,26 @@ impl Mailbox {
         self.post(id, connect::connecting(py, endpoints, options), Client::new)
     }
 
-    #[allow(clippy::too_many_arguments)] // They are keywords where a program writes them.
     fn lock(
         &self,
         id: u64,
         client: &Bound<'_, Client>,
         name: Text,
-        value: Option<Text>,
-        reason: Option<Text>,
-        timeout: Option<Seconds>,
+        wish: Wish,
         on_lost: Option<&Bound<'_, PyAny>>,
     ) -> Result<Task> {
-        let on_lost = on_lost.map(|function| self.on_lost(function)).transpose()?;
-        self.post(id, client.get().locking(client.py(), name, value, reason, timeout, on_lost), identity)
+        self.locking(id, client, vec![name.named("name")?], wish, on_lost)
+    }
+
+    fn lock_all(
+        &self,
+        id: u64,
+        client: &Bound<'_, Client>,
+        names: &Bound<'_, PyAny>,
+        wish: Wish,
+        on_lost: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Task> {
+        self.locking(id, client, arguments::names(names)?, wish, on_lost)
     }
 
     fn try_lock(
@@ -143,12 +175,21 @@ impl Mailbox {
         id: u64,
         client: &Bound<'_, Client>,
         name: Text,
-        value: Option<Text>,
-        reason: Option<Text>,
+        wish: Wish,
         on_lost: Option<&Bound<'_, PyAny>>,
     ) -> Result<Task> {
-        let on_lost = on_lost.map(|function| self.on_lost(function)).transpose()?;
-        self.post(id, client.get().trying(client.py(), name, value, reason, on_lost), identity)
+        self.trying(id, client, vec![name.named("name")?], wish, on_lost)
+    }
+
+    fn try_lock_all(
+        &self,
+        id: u64,
+        client: &Bound<'_, Client>,
+        names: &Bound<'_, PyAny>,
+        wish: Wish,
+        on_lost: Option<&Bound<'_, PyAny>>,
+    ) -> Result<Task> {
+        self.trying(id, client, arguments::names(names)?, wish, on_lost)
     }
 
     fn get(&self, id: u64, client: &Client, name: Text) -> Result<Task> {

@@ -1,23 +1,29 @@
-"""What the tests share: a real etcd (under `locker dev -- …`), a look into it, and a check that nothing stays behind."""
+"""What the tests share: a real etcd, a look into it, and a check that nothing stays behind."""
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
+from typing import Any
 
 import pytest
 from support import Etcd, rows
 
 import locker
+import locker.testing
+from locker import aio
 
 _count = itertools.count()
 
 
-def pytest_configure() -> None:
-    if not os.environ.get("LOCKER_ENDPOINTS"):
-        raise pytest.UsageError("LOCKER_ENDPOINTS is not set; run the tests as: locker dev -- bindings/python/test.sh")
+def pytest_configure(config: pytest.Config) -> None:
+    if not os.environ.get("LOCKER_ENDPOINTS"):  # As they are under `locker dev --`, which other suites share.
+        etcd = locker.testing.Etcd()
+        config.add_cleanup(etcd.stop)
+        os.environ.update(LOCKER_ENDPOINTS=etcd.endpoint, ETCDCTL_ENDPOINTS=etcd.endpoint, ETCDCTL_API="3")
     # What else the caller's environment says of some etcd.
     for variable in ("PREFIX", "TTL", "TIMEOUT", "USER", "PASSWORD", "PASSWORD_FILE", "CACERT", "CERT", "CERT_KEY"):
         os.environ.pop(f"LOCKER_{variable}", None)
@@ -71,3 +77,20 @@ def client(connect: Connect) -> locker.Client:
 def other(connect: Connect) -> locker.Client:
     """A second client: another contender, as far as etcd can tell."""
     return connect()
+
+
+Run = Callable[[Callable[[aio.Client], Coroutine[Any, Any, None]]], None]
+
+
+@pytest.fixture
+def run(prefix: str, etcd: Etcd) -> Run:
+    """Run a function with a client in an event loop."""
+
+    def run(function: Callable[[aio.Client], Coroutine[Any, Any, None]]) -> None:
+        async def connected() -> None:
+            async with aio.connect(prefix=prefix, ttl=3) as client:
+                await function(client)
+
+        asyncio.run(asyncio.wait_for(connected(), 60))
+
+    return run

@@ -147,3 +147,14 @@ def run(source: str, *arguments: str) -> Ended:
     """Run a program to its end."""
     with Program(source, *arguments) as program:
         return program.end(limit=60)
+
+
+@contextmanager
+def etcdctl_lock(key: str) -> Iterator[subprocess.Popen[str]]:
+    """A real one, which is told to go at the end."""
+    env = {**os.environ, "ETCDCTL_ENDPOINTS": os.environ["LOCKER_ENDPOINTS"]}
+    with subprocess.Popen(["etcdctl", "lock", key], env=env, stdout=subprocess.PIPE, text=True) as ctl:
+        try:
+            yield ctl
+        finally:
+            ctl.terminate()

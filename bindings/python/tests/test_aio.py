@@ -18,27 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from conftest import Run
 from support import DEADLINE, Etcd, Program, until
 
 import locker
 from locker import _post, aio
-
-Run = Callable[[Callable[[aio.Client], Coroutine[Any, Any, None]]], None]
-
-
-@pytest.fixture
-def run(prefix: str, etcd: Etcd) -> Run:
-    """Run a function with a client in an event loop."""
-
-    def run(function: Callable[[aio.Client], Coroutine[Any, Any, None]]) -> None:
-        async def connected() -> None:
-            async with aio.connect(prefix=prefix, ttl=3) as client:
-                await function(client)
-
-        asyncio.run(asyncio.wait_for(connected(), 60))
-
-    return run
-
 
 def test_a_lock_is_held_and_released(run: Run, etcd: Etcd) -> None:
     async def main(client: aio.Client) -> None:
@@ -282,6 +266,8 @@ def test_what_is_watched_is_known(run: Run) -> None:
             assert known == await client.get("a")
         with pytest.raises(locker.InvalidError, match="name"):
             await client.get("", cached=True)
+        with pytest.raises(TypeError, match="^cached: must be bool, not int$"):
+            await client.get("a", cached=1)  # type: ignore[arg-type]
 
     run(main)
 

@@ -12,9 +12,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from conftest import Connect
+from conftest import Connect, Run
 
 import locker
+from locker import aio
 
 NAMES = {
     "empty": "",
@@ -112,6 +113,107 @@ def test_texts_of_lock(client: locker.Client, argument: str, longest: int) -> No
     for good in ["", "v" * longest, "\"\\\n\x7f日本"]:
         with client.lock("a", **{argument: good}):  # type: ignore[arg-type]
             assert getattr(client.get("a"), argument) == good
+
+
+class Three:
+    """A number as those of numpy are."""
+
+    def __index__(self) -> int:
+        return 3
+
+
+BAD_MODES: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"shared": 1}, TypeError, "^shared: must be bool, not int$"),
+    ({"shared": None}, TypeError, "^shared: must be bool, not NoneType$"),
+    ({"shared": "no"}, TypeError, "^shared: must be bool, not str$"),
+    ({"limit": True}, TypeError, "^limit: must be int, not bool$"),
+    ({"limit": 3.0}, TypeError, "^limit: must be int, not float$"),
+    ({"limit": "3"}, TypeError, "^limit: must be int, not str$"),
+    ({"limit": 0}, locker.InvalidError, "^limit: must be 1 to 4294967295$"),
+    ({"limit": -1}, locker.InvalidError, "^limit: must be 1 to 4294967295$"),
+    ({"limit": 2**32}, locker.InvalidError, "^limit: must be 1 to 4294967295$"),
+    ({"limit": 10**400}, locker.InvalidError, "^limit: must be 1 to 4294967295$"),
+    ({"shared": True, "limit": 3}, locker.InvalidError, "^limit: must not be given with shared"),
+]
+
+
+@pytest.mark.parametrize("bad, error, complaint", BAD_MODES)
+def test_modes(client: locker.Client, run: Run, bad: dict[str, Any], error: type[Exception], complaint: str) -> None:
+    calls: list[Callable[..., object]] = [client.lock, client.try_lock]
+    calls += [lambda name, **bad: locker.locked(name, client=client, **bad)(print)()]
+    for call in calls:
+        with pytest.raises(error, match=complaint):
+            call("a", **bad)
+
+    async def main(client: aio.Client) -> None:
+        @aio.locked("a", client=client, **bad)
+        async def work() -> None:
+            raise AssertionError("the body ran")
+
+        for opening in (client.lock("a", **bad), client.try_lock("a", **bad), work()):
+            with pytest.raises(error, match=complaint):
+                await opening
+
+    run(main)
+
+
+@pytest.mark.parametrize("limit", [1, 2**32 - 1, Three()])
+def test_limits_that_are_good(client: locker.Client, limit: Any) -> None:
+    with client.lock("a", limit=limit, shared=False):
+        assert client.get("a").limit == limit.__index__()
+    with client.lock("a", limit=None, shared=True):
+        assert client.get("a").limit == 0
+
+
+BAD_NAMES: list[tuple[Any, type[Exception], str]] = [
+    ("abc", TypeError, "^names: must be an iterable of str, not str$"),
+    (b"abc", TypeError, "^names: must be an iterable of str, not bytes$"),
+    (bytearray(b"abc"), TypeError, "^names: must be an iterable of str, not bytearray$"),
+    (3, TypeError, "^names: must be an iterable of str, not int$"),
+    (None, TypeError, "^names: must be an iterable of str, not NoneType$"),
+    (["a", 3], TypeError, r"^names\[1\]: must be str, not int$"),
+    (["a", "\udc80"], locker.InvalidError, r"^names\[1\]: not valid UTF-8"),
+    ([], locker.InvalidError, "^names is empty$"),
+    (["a", "b", "a"], locker.InvalidError, '^names has "a" twice$'),
+    ([str(n) for n in range(61)], locker.InvalidError, "^names has too many: 61 of at most 60$"),
+    (["a", ""], locker.InvalidError, "^name is empty"),
+]
+
+
+@pytest.mark.parametrize("bad, error, complaint", BAD_NAMES, ids=str)
+def test_names_of_several(client: locker.Client, run: Run, bad: Any, error: type[Exception], complaint: str) -> None:
+    for call in (client.lock_all, client.try_lock_all):
+        with pytest.raises(error, match=complaint):
+            call(bad)
+
+    async def main(client: aio.Client) -> None:
+        for opening in (client.lock_all(bad), client.try_lock_all(bad)):
+            with pytest.raises(error, match=complaint):
+                await opening
+
+    run(main)
+
+
+def test_names_of_several_that_are_good(client: locker.Client) -> None:
+    for good in (["b", "a"], ("b", "a"), {"b": 1, "a": 2}, iter("ba"), (name for name in "ba")):
+        with client.lock_all(good) as guard:
+            assert guard.names == ("b", "a")
+    with client.lock_all({"a", "b"}) as guard:
+        assert set(guard.names) == {"a", "b"}
+    for shared in ({"shared": True}, {"limit": 3}):
+        with pytest.raises(TypeError, match="unexpected keyword argument"):
+            client.lock_all(["a"], **shared)
+
+
+def test_an_iterable_of_names_that_fails_tells_so(client: locker.Client) -> None:
+    with pytest.raises(ZeroDivisionError):
+        client.lock_all(str(1 // n) for n in (1, 0))
+
+
+def test_cached_is_a_bool(client: locker.Client) -> None:
+    for bad in (1, None, "yes"):
+        with pytest.raises(TypeError, match=f"^cached: must be bool, not {type(bad).__name__}$"):
+            client.get("a", cached=bad)  # type: ignore[arg-type]
 
 
 ENDPOINTS: dict[str, Any] = {

@@ -46,6 +46,27 @@ def test_one_line_locks(default: pytest.MonkeyPatch, etcd: Etcd) -> None:
     guard_or_none.unlock()
 
 
+def test_one_line_locks_in_every_mode(default: pytest.MonkeyPatch, etcd: Etcd) -> None:
+    async def main() -> None:
+        async with aio.lock("a", shared=True), aio.lock("c", limit=2), aio.lock_all(["b", "d"], reason="r") as guard:
+            assert (await aio.get("d")).reason == "r" and guard.names == ("b", "d")
+            assert await aio.try_lock("c", limit=2) is None
+            assert await aio.try_lock_all(["d", "e"], value="v") is None
+            assert len(etcd.keys()) == 6
+
+    with locker.lock("a", shared=True), locker.lock("c", limit=2):
+        asyncio.run(main())
+        reader, permit = locker.try_lock("a", shared=True), locker.try_lock("c", limit=2)
+        assert reader is not None and permit is not None
+        with reader, permit, locker.lock_all(["b", "d"], timeout=5) as guard:
+            assert guard.names == ("b", "d")
+            assert (locker.get("a").holders, locker.get("c").limit) == (2, 2)
+            assert locker.try_lock_all(["d", "e"]) is None
+    free = locker.try_lock_all(["d", "e"], value="v")
+    assert free is not None
+    free.unlock()
+
+
 def test_a_loss_is_told(default: pytest.MonkeyPatch, etcd: Etcd) -> None:
     told: list[locker.LostError] = []
     with pytest.raises(locker.LostError), locker.lock("a", on_lost=told.append) as guard:

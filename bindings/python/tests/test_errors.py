@@ -23,6 +23,8 @@ INFO = locker.Info(
     pid=1,
     program="p",
     since=datetime(2026, 1, 2, tzinfo=timezone.utc),
+    holders=1,
+    limit=0,
     waiters=2,
     lease_left=1.5,
 )

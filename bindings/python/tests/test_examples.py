@@ -64,6 +64,25 @@ def test_watch_needs_a_name() -> None:
         assert watch.returncode == 1
 
 
+def test_a_semaphore_lets_three_run_whatever_program_they_are_of() -> None:
+    """Two of them write into one pipe, in which their lines stand in the order in which they were written."""
+    read, write = os.pipe()
+    command = [sys.executable, str(EXAMPLES / "semaphore.py")]
+    env = {**os.environ, "PYTHONUNBUFFERED": ""}  # Else the end of a line is written by itself.
+    with open(read) as said:
+        both = [subprocess.Popen(command, env=env, stdout=write, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+        os.close(write)
+        lines = said.read().splitlines()
+    for one in both:
+        assert (one.communicate(timeout=DEADLINE)[1], one.returncode) == ("", 0)
+    running = most = 0
+    for line in lines:
+        running += {"begins": 1, "ends": -1}.get(line.split()[-1], 0)
+        most = max(most, running)
+        assert running == 0 or line != "nobody else runs"
+    assert (len(lines), running, most) == (2 * 21, 0, 3)
+
+
 def test_the_readme_is_true(etcd: Etcd) -> None:
     """Its pieces of Python run, one after the other, as one program."""
     pieces = re.findall(r"```python\n(.*?)```", (BINDING / "README.md").read_text(), re.DOTALL)

@@ -33,9 +33,9 @@ def test_the_classes_have_the_same_names(name: str) -> None:
     assert ours == theirs
 
 
-FUNCTIONS = ["connect", "default_client", "get", "lock", "locked", "try_lock", "watch"]
+FUNCTIONS = ["connect", "default_client", "get", "lock", "lock_all", "locked", "try_lock", "try_lock_all", "watch"]
 METHODS = [
-    *(f"Client.{name}" for name in ("lock", "try_lock", "get", "watch", "disconnect")),
+    *(f"Client.{name}" for name in ("lock", "lock_all", "try_lock", "try_lock_all", "get", "watch", "disconnect")),
     *(f"Guard.{name}" for name in ("check", "info", "lost", "unlock")),
     "Watcher.unwatch",
 ]

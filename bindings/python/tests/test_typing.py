@@ -24,7 +24,7 @@ def run(*command: str) -> None:
 
 
 def test_users_are_typed_strictly() -> None:
-    examples = [str(EXAMPLES / name) for name in ("lock.py", "watch.py")]
+    examples = [str(EXAMPLES / name) for name in ("lock.py", "semaphore.py", "watch.py")]
     run("mypy", "--strict", "tests/usage.py", *examples)
 
 

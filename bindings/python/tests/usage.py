@@ -12,6 +12,7 @@ from typing import Literal
 from typing_extensions import assert_type
 
 import locker
+import locker.testing
 from locker import aio
 
 
@@ -29,9 +30,17 @@ assert_type(locker.get("a"), locker.Info)
 assert_type(locker.watch("a"), locker.Watcher)
 assert_type(locker.default_client(), locker.Client)
 locker.lock("a", on_lost=wrong)  # type: ignore[arg-type]
+assert_type(locker.lock("a", shared=True), locker.Guard)
+assert_type(locker.try_lock("a", limit=3), locker.Guard | None)
+assert_type(locker.lock_all(["a", "b"], value="v", reason="r", timeout=5, on_lost=stop), locker.Guard)
+assert_type(locker.try_lock_all({"a", "b"}, value="v", reason="r", on_lost=stop), locker.Guard | None)
+locker.lock("a", shared="yes")  # type: ignore[arg-type]
+locker.lock("a", limit=3.0)  # type: ignore[arg-type]
+locker.lock_all([1])  # type: ignore[list-item]
+locker.lock_all("a", limit=3)  # type: ignore[call-arg]
 
 
-@locker.locked("a", reason="r", timeout=5, client=locker.default_client())
+@locker.locked("a", reason="r", timeout=5, limit=3, client=locker.default_client())
 def work(one: int, *, two: str = "") -> float:
     return 1.0
 
@@ -57,6 +66,8 @@ with locker.connect("http://127.0.0.1:2379", prefix="", ttl=10, timeout=2.5, ca_
         assert_type(guard.name, str)
         assert_type(guard.token, int)
         assert_type(guard.key, str)
+        assert_type(guard.names, tuple[str, ...])
+        assert_type(guard.keys, tuple[str, ...])
         assert_type(guard.state, Literal["waiting", "held", "at_risk", "ended"])
         assert_type(guard.held, bool)
         assert_type(guard.remaining, float)
@@ -70,6 +81,12 @@ with locker.connect("http://127.0.0.1:2379", prefix="", ttl=10, timeout=2.5, ca_
     info = client.get("a")
     assert_type(client.get("a", cached=True), locker.Info)
     assert_type(info.revision, int)
+    assert_type(info.mode, Literal["free", "exclusive", "shared", "foreign"])
+    assert_type(info.holders, int)
+    assert_type(info.limit, int)
+    with client.lock_all(name for name in "ab") as both:
+        assert_type(both, locker.Guard)
+    assert_type(client.try_lock_all(("a", "b")), locker.Guard | None)
     client.get("a", True)  # type: ignore[call-arg]
     assert_type(info.since, datetime | None)
     assert_type(info.lease_left, float | None)
@@ -97,7 +114,7 @@ except locker.Error as other:
     assert_type(other, locker.Error)
 
 
-@aio.locked("a", timeout=5)
+@aio.locked("a", timeout=5, shared=True)
 async def work_aio(one: int, *, two: str = "") -> float:
     return 1.0
 
@@ -127,6 +144,14 @@ async def usage() -> None:
         assert_type(await asyncio.wait_for(client.lock("a"), 5), aio.Guard)
         assert_type(await asyncio.create_task(client.lock("a")), aio.Guard)
         assert_type(await client.try_lock("a"), aio.Guard | None)
+        async with client.lock("a", shared=True) as guard, aio.lock("b", limit=3) as guard:
+            assert_type(guard.names, tuple[str, ...])
+            assert_type(guard.keys, tuple[str, ...])
+        async with client.lock_all(["a", "b"], timeout=5) as guard:
+            assert_type(guard, aio.Guard)
+        assert_type(await aio.lock_all(["a", "b"]), aio.Guard)
+        assert_type(await client.try_lock_all(["a", "b"]), aio.Guard | None)
+        assert_type(await aio.try_lock_all(["a", "b"]), aio.Guard | None)
         assert_type(await client.get("a"), locker.Info)
         assert_type(await client.get("a", cached=True), locker.Info)
         async for info in client.watch("a"):
@@ -139,3 +164,13 @@ async def usage() -> None:
         client.lock("a").token  # type: ignore[attr-defined]
     another = await aio.connect()
     await another.disconnect()
+
+
+def test_with_fixtures(locker_etcd: str, locker_prefix: str, locker_client: locker.Client) -> None:
+    locker.connect(locker_etcd, prefix=locker_prefix)
+
+
+with locker.testing.Etcd() as etcd:
+    assert_type(etcd, locker.testing.Etcd)
+    assert_type(etcd.endpoint, str)
+    etcd.stop()

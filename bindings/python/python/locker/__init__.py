@@ -15,7 +15,7 @@ That finds etcd by the environment: see default_client(). A program that knows b
 import atexit
 
 from locker import _log
-from locker._default import default_client, get, lock, try_lock, watch
+from locker._default import default_client, get, lock, lock_all, try_lock, try_lock_all, watch
 from locker._locked import locked
 from locker._locker import Client, Guard, Watcher, __version__, _disconnect_all, connect
 from locker.errors import (
@@ -47,13 +47,18 @@ __all__ = [
     "default_client",
     "get",
     "lock",
+    "lock_all",
     "locked",
     "try_lock",
+    "try_lock_all",
     "watch",
 ]
 
 # Shown in tracebacks and by help(), and pickled, under the names that programs use.
-for _one in (Error, *Error.__subclasses__(), Info, connect, default_client, get, lock, locked, try_lock, watch):
+for _one in (
+    *(Error, *Error.__subclasses__(), Info),
+    *(connect, default_client, get, lock, lock_all, locked, try_lock, try_lock_all, watch),
+):
     _one.__module__ = __name__
 del _one
 

@@ -13,7 +13,7 @@ That finds etcd by the environment: see default_client(). A program that knows b
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Literal, NoReturn, final
 
@@ -23,7 +23,9 @@ from locker._default import (
     default_client as default_client,
     get as get,
     lock as lock,
+    lock_all as lock_all,
     try_lock as try_lock,
+    try_lock_all as try_lock_all,
     watch as watch,
 )
 from locker._locked import locked as locked
@@ -58,8 +60,10 @@ __all__ = [
     "default_client",
     "get",
     "lock",
+    "lock_all",
     "locked",
     "try_lock",
+    "try_lock_all",
     "watch",
 ]
 
@@ -107,6 +111,8 @@ class Client:
         value: str | None = None,
         reason: str | None = None,
         timeout: float | None = None,
+        shared: bool = False,
+        limit: int | None = None,
         on_lost: Callable[[LostError], object] | None = None,
     ) -> Guard:
         """Acquire the lock `name`, first come first served, and return its Guard. It is held when the call returns; `with`
@@ -116,6 +122,10 @@ class Client:
         value: what others read with get(), at most 1023 bytes of UTF-8. Left out: "<host>:<pid>".
         reason: why it is wanted, shown to those who find it busy, at most 255 bytes.
         timeout: seconds to wait for other holders. None: as long as it takes. 0: not at all.
+        shared: hold it together with all others who ask for it so: the read side of a read-write lock. Who wants it alone
+            waits until none of them is left, and those who come after him wait behind him.
+        limit: hold it together with others, as long as there are no more of them than so many, 1 to 4294967295: a counting
+            semaphore. All that want the lock at the same time have to say the same limit. Not with `shared`.
         on_lost: is called once, with the LostError, if the lock is lost while it is held; never after unlock(), which
             raises a LostError itself, nor after disconnect(). It runs on a thread that locker has for all such calls, one
             after the other, in a copy of the context that lock() was called in. What it raises goes to
@@ -123,8 +133,9 @@ class Client:
 
         Ctrl-C ends the wait. A call that raises has left the queue and holds nothing.
 
-        Raises TimeoutError (its `holder` says who holds the lock), UnavailableError, DeniedError, InvalidError, or
-        CancelledError if the client is disconnected meanwhile.
+        Raises TimeoutError (its `holder` says who holds the lock), UnavailableError, DeniedError, InvalidError (also if
+        others share the lock with another limit: the text has both), or CancelledError if the client is disconnected
+        meanwhile.
         """
 
     def try_lock(
@@ -133,11 +144,51 @@ class Client:
         *,
         value: str | None = None,
         reason: str | None = None,
+        shared: bool = False,
+        limit: int | None = None,
         on_lost: Callable[[LostError], object] | None = None,
     ) -> Guard | None:
-        """Acquire the lock `name` if nobody holds it; None if somebody does. Nothing is left in the queue then.
+        """Acquire the lock `name` if nobody holds it, or with `shared` or `limit` if there is room; None if there is not.
+        Nothing is left in the queue then.
 
         The arguments and errors are those of lock().
+        """
+
+    def lock_all(
+        self,
+        names: Iterable[str],
+        *,
+        value: str | None = None,
+        reason: str | None = None,
+        timeout: float | None = None,
+        on_lost: Callable[[LostError], object] | None = None,
+    ) -> Guard:
+        """Acquire all these locks or none, and return one Guard for all of them. It is held, with one token, once it is the
+        first in all their queues, and ends as a whole, also when only one of the locks is lost.
+
+        names: an iterable of 1 to 60 names, none of them twice; not a str.
+        value, reason: as in lock(). They are shown for each of the locks.
+        timeout, on_lost: as in lock().
+
+        Two such calls never wait for each other for ever, however their names overlap: where both want a lock, the earlier
+        one is before the later. Who holds a guard already and asks for more may wait for ever, as with any lock.
+
+        Ctrl-C ends the wait. A call that raises has left all the queues and holds nothing.
+
+        Raises what lock() raises. The `holder` of a TimeoutError holds one of the locks: its `name` says which.
+        """
+
+    def try_lock_all(
+        self,
+        names: Iterable[str],
+        *,
+        value: str | None = None,
+        reason: str | None = None,
+        on_lost: Callable[[LostError], object] | None = None,
+    ) -> Guard | None:
+        """Acquire all these locks if nobody holds any of them; None if somebody does. Nothing is left in any queue then.
+
+        The arguments and errors are those of lock_all().
         """
 
     def get(self, name: str, *, cached: bool = False) -> Info:
@@ -177,7 +228,8 @@ class Client:
 
 @final
 class Guard:
-    """One acquisition of one lock, made by Client.lock(). It is never used again once it has ended.
+    """One acquisition of one lock, made by Client.lock(), or of several at once, made by Client.lock_all(). It is never used
+    again once it has ended.
 
     Any thread may use it at any time; one may lock and another unlock. As a context manager it unlocks at the end of
     the block. A guard that is garbage collected unlocks too, without waiting for etcd.
@@ -185,17 +237,26 @@ class Guard:
 
     @property
     def name(self) -> str:
-        """The lock's name."""
+        """The lock's name; of several the first."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all its locks, in the order in which they were asked for: more than one if lock_all() made it."""
 
     @property
     def token(self) -> int:
         """The fencing token while the lock is held, else 0. Each holder of a name gets a greater one: have what the lock
-        protects refuse a token lower than one it has seen.
+        protects refuse a token lower than one it has seen. Among those who hold a lock together it says nothing; whoever
+        holds it alone after them has a greater one than all of them.
         """
 
     @property
     def key(self) -> str:
-        """The key in etcd that holds the lock; empty while there is none."""
+        """The key in etcd that holds the lock, of several the first; empty while there is none."""
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys in etcd that hold its locks, one for each name; empty while there are none."""
 
     @property
     def state(self) -> Literal["waiting", "held", "at_risk", "ended"]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from locker._locker import Client, Guard, Watcher, connect, is_open
 from locker.errors import LostError
@@ -63,10 +63,14 @@ def lock(
     value: str | None = None,
     reason: str | None = None,
     timeout: float | None = None,
+    shared: bool = False,
+    limit: int | None = None,
     on_lost: Callable[[LostError], object] | None = None,
 ) -> Guard:
     """Acquire the lock `name` as default_client(), and return its Guard: see Client.lock()."""
-    return default_client().lock(name, value=value, reason=reason, timeout=timeout, on_lost=on_lost)
+    return default_client().lock(
+        name, value=value, reason=reason, timeout=timeout, shared=shared, limit=limit, on_lost=on_lost
+    )
 
 
 def try_lock(
@@ -74,10 +78,37 @@ def try_lock(
     *,
     value: str | None = None,
     reason: str | None = None,
+    shared: bool = False,
+    limit: int | None = None,
     on_lost: Callable[[LostError], object] | None = None,
 ) -> Guard | None:
-    """Acquire the lock `name` as default_client() if nobody holds it; None if somebody does: see Client.try_lock()."""
-    return default_client().try_lock(name, value=value, reason=reason, on_lost=on_lost)
+    """Acquire the lock `name` as default_client() if nobody holds it, or if there is room; None if there is not: see
+    Client.try_lock()."""
+    return default_client().try_lock(name, value=value, reason=reason, shared=shared, limit=limit, on_lost=on_lost)
+
+
+def lock_all(
+    names: Iterable[str],
+    *,
+    value: str | None = None,
+    reason: str | None = None,
+    timeout: float | None = None,
+    on_lost: Callable[[LostError], object] | None = None,
+) -> Guard:
+    """Acquire all these locks or none as default_client(), and return their Guard: see Client.lock_all()."""
+    return default_client().lock_all(names, value=value, reason=reason, timeout=timeout, on_lost=on_lost)
+
+
+def try_lock_all(
+    names: Iterable[str],
+    *,
+    value: str | None = None,
+    reason: str | None = None,
+    on_lost: Callable[[LostError], object] | None = None,
+) -> Guard | None:
+    """Acquire all these locks as default_client() if nobody holds any of them; None if somebody does: see
+    Client.try_lock_all()."""
+    return default_client().try_lock_all(names, value=value, reason=reason, on_lost=on_lost)
 
 
 def get(name: str, *, cached: bool = False) -> Info:

@@ -28,13 +28,15 @@ def locked(
     value: str | None = None,
     reason: str | None = None,
     timeout: float | None = None,
+    shared: bool = False,
+    limit: int | None = None,
     on_lost: Callable[[LostError], object] | None = None,
 ) -> Locked:
     """Decorate a function or a method: each call acquires the lock `name`, and releases it at the end.
 
     name: of the lock, or a function that is called with the arguments of the call and returns it.
     client: whose lock it is. None: default_client(), which is not asked for before the first call.
-    value, reason, timeout, on_lost: as in Client.lock().
+    value, reason, timeout, shared, limit, on_lost: as in Client.lock().
 
     A call raises what Client.lock() raises, and then the function was not called. It raises LostError if the lock was
     lost and the function raised nothing. No lock is re-entrant: a function that calls itself waits for itself.
@@ -52,8 +54,10 @@ def locked(
         @functools.wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             whose = client or default_client()
-            guard = whose.lock(of_call(*args, **kwargs), value=value, reason=reason, timeout=timeout, on_lost=on_lost)
-            with guard:
+            name = of_call(*args, **kwargs)
+            with whose.lock(
+                name, value=value, reason=reason, timeout=timeout, shared=shared, limit=limit, on_lost=on_lost
+            ):
                 return function(*args, **kwargs)
 
         return call

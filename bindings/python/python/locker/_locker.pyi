@@ -1,6 +1,6 @@
 """The part of locker that is written in Rust. Programs use `locker` and `locker.aio`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, final
 
 from locker import (
@@ -36,8 +36,8 @@ __all__ = [
 def _disconnect_all() -> None:
     """Disconnect all clients of this process, for the exit of the interpreter."""
 
-def cached(client: Client, name: str, /) -> Info | None:
-    """Who holds the lock `name`, if that is in memory."""
+def cached(client: Client, name: str, wanted: bool, /) -> Info | None:
+    """Who holds the lock `name`, if that is wanted from memory, and is there."""
 
 def is_open(client: Client, /) -> bool:
     """Whether a client can still be used: neither disconnected, nor ended since etcd's history went back, nor inherited."""
@@ -79,9 +79,15 @@ class Mailbox:
         id: int,
         client: Client,
         name: str,
-        value: str | None,
-        reason: str | None,
-        timeout: float | None,
+        wish: Mapping[str, object],
+        on_lost: Callable[[LostError], object] | None,
+    ) -> Task: ...
+    def lock_all(
+        self,
+        id: int,
+        client: Client,
+        names: Iterable[str],
+        wish: Mapping[str, object],
         on_lost: Callable[[LostError], object] | None,
     ) -> Task: ...
     def try_lock(
@@ -89,8 +95,15 @@ class Mailbox:
         id: int,
         client: Client,
         name: str,
-        value: str | None,
-        reason: str | None,
+        wish: Mapping[str, object],
+        on_lost: Callable[[LostError], object] | None,
+    ) -> Task: ...
+    def try_lock_all(
+        self,
+        id: int,
+        client: Client,
+        names: Iterable[str],
+        wish: Mapping[str, object],
         on_lost: Callable[[LostError], object] | None,
     ) -> Task: ...
     def get(self, id: int, client: Client, name: str) -> Task: ...

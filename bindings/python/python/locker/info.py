@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +17,9 @@ class Info:
     token: int
     """The holder's fencing token; 0 when the lock is free."""
 
-    mode: str
-    """How it is held: "free", "exclusive", or "foreign" by something that is not locker, such as `etcdctl lock`."""
+    mode: Literal["free", "exclusive", "shared", "foreign"]
+    """How it is held: "free", "exclusive" by one, "shared" by all who asked with `shared`, or with the same `limit`, and
+    found room, or "foreign" by something that is not locker, such as `etcdctl lock`."""
 
     value: str
     """What its holder published. Of a foreign holder: the value of its key, as it is."""
@@ -37,8 +39,15 @@ class Info:
     since: datetime | None
     """When its holder asked for it, in UTC, by the clock of the holder's machine."""
 
+    holders: int
+    """How many hold it: more than one only if it is shared. All else here is of the one who has held it for the longest
+    time."""
+
+    limit: int
+    """How many may hold it at the same time, if it is shared with a limit; else 0."""
+
     waiters: int
-    """How many wait behind the holder: clients, of which one may want it many times."""
+    """How many wait behind those who hold it: clients, of which one may want it many times."""
 
     lease_left: float | None
     """Seconds that the holder's lease would last if it were not kept alive from now on. Not told by this release: always

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 import locker
@@ -66,15 +66,18 @@ class Client:
         value: str | None = None,
         reason: str | None = None,
         timeout: float | None = None,
+        shared: bool = False,
+        limit: int | None = None,
         on_lost: Callable[[LostError], object] | None = None,
     ) -> Opening[Guard]:
         """Acquire the lock `name`, first come first served: see locker.Client.lock().
 
         on_lost: runs in the event loop, as by its call_soon(). What it raises goes to the loop's exception handler.
         """
+        wish = {"value": value, "reason": reason, "timeout": timeout, "shared": shared, "limit": limit}
 
         async def opening() -> Guard:
-            return Guard(await ask(Mailbox.lock, self._client, name, value, reason, timeout, on_lost))
+            return Guard(await ask(Mailbox.lock, self._client, name, wish, on_lost))
 
         return Opening(opening())
 
@@ -84,16 +87,53 @@ class Client:
         *,
         value: str | None = None,
         reason: str | None = None,
+        shared: bool = False,
+        limit: int | None = None,
         on_lost: Callable[[LostError], object] | None = None,
     ) -> Guard | None:
-        """Acquire the lock `name` if nobody holds it; None if somebody does: see locker.Client.try_lock()."""
-        guard = await ask(Mailbox.try_lock, self._client, name, value, reason, on_lost)
+        """Acquire the lock `name` if nobody holds it, or with `shared` or `limit` if there is room; None if there is not:
+        see locker.Client.try_lock()."""
+        wish = {"value": value, "reason": reason, "shared": shared, "limit": limit}
+        guard = await ask(Mailbox.try_lock, self._client, name, wish, on_lost)
+        return None if guard is None else Guard(guard)
+
+    def lock_all(
+        self,
+        names: Iterable[str],
+        *,
+        value: str | None = None,
+        reason: str | None = None,
+        timeout: float | None = None,
+        on_lost: Callable[[LostError], object] | None = None,
+    ) -> Opening[Guard]:
+        """Acquire all these locks or none, and return one Guard for all of them: see locker.Client.lock_all().
+
+        names: is iterated over when it is awaited, and not before.
+        """
+        wish = {"value": value, "reason": reason, "timeout": timeout}
+
+        async def opening() -> Guard:
+            return Guard(await ask(Mailbox.lock_all, self._client, names, wish, on_lost))
+
+        return Opening(opening())
+
+    async def try_lock_all(
+        self,
+        names: Iterable[str],
+        *,
+        value: str | None = None,
+        reason: str | None = None,
+        on_lost: Callable[[LostError], object] | None = None,
+    ) -> Guard | None:
+        """Acquire all these locks if nobody holds any of them; None if somebody does: see locker.Client.try_lock_all()."""
+        wish = {"value": value, "reason": reason}
+        guard = await ask(Mailbox.try_lock_all, self._client, names, wish, on_lost)
         return None if guard is None else Guard(guard)
 
     async def get(self, name: str, *, cached: bool = False) -> Info:
         """Who holds the lock `name`, read from etcd or, with `cached`, from memory if it is there: see
         locker.Client.get()."""
-        if cached and (known := _cached(self._client, name)) is not None:
+        if (known := _cached(self._client, name, cached)) is not None:
             return known
         info: Info = await ask(Mailbox.get, self._client, name)
         return info

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from locker import _default
 from locker._post import post
@@ -29,13 +29,17 @@ def lock(
     value: str | None = None,
     reason: str | None = None,
     timeout: float | None = None,
+    shared: bool = False,
+    limit: int | None = None,
     on_lost: Callable[[LostError], object] | None = None,
 ) -> Opening[Guard]:
     """Acquire the lock `name` as default_client(): see Client.lock()."""
 
     async def opening() -> Guard:
         client = await default_client()
-        return await client.lock(name, value=value, reason=reason, timeout=timeout, on_lost=on_lost)
+        return await client.lock(
+            name, value=value, reason=reason, timeout=timeout, shared=shared, limit=limit, on_lost=on_lost
+        )
 
     return Opening(opening())
 
@@ -45,10 +49,43 @@ async def try_lock(
     *,
     value: str | None = None,
     reason: str | None = None,
+    shared: bool = False,
+    limit: int | None = None,
     on_lost: Callable[[LostError], object] | None = None,
 ) -> Guard | None:
-    """Acquire the lock `name` as default_client() if nobody holds it; None if somebody does: see Client.try_lock()."""
-    return await (await default_client()).try_lock(name, value=value, reason=reason, on_lost=on_lost)
+    """Acquire the lock `name` as default_client() if nobody holds it, or if there is room; None if there is not: see
+    Client.try_lock()."""
+    client = await default_client()
+    return await client.try_lock(name, value=value, reason=reason, shared=shared, limit=limit, on_lost=on_lost)
+
+
+def lock_all(
+    names: Iterable[str],
+    *,
+    value: str | None = None,
+    reason: str | None = None,
+    timeout: float | None = None,
+    on_lost: Callable[[LostError], object] | None = None,
+) -> Opening[Guard]:
+    """Acquire all these locks or none as default_client(): see Client.lock_all()."""
+
+    async def opening() -> Guard:
+        client = await default_client()
+        return await client.lock_all(names, value=value, reason=reason, timeout=timeout, on_lost=on_lost)
+
+    return Opening(opening())
+
+
+async def try_lock_all(
+    names: Iterable[str],
+    *,
+    value: str | None = None,
+    reason: str | None = None,
+    on_lost: Callable[[LostError], object] | None = None,
+) -> Guard | None:
+    """Acquire all these locks as default_client() if nobody holds any of them; None if somebody does: see
+    Client.try_lock_all()."""
+    return await (await default_client()).try_lock_all(names, value=value, reason=reason, on_lost=on_lost)
 
 
 async def get(name: str, *, cached: bool = False) -> Info:

@@ -1,4 +1,4 @@
-"""One acquisition of one lock."""
+"""One acquisition of one lock, or of several at once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from locker.info import Info
 
 
 class Guard:
-    """One acquisition of one lock, made by Client.lock(). At the end of `async with` it unlocks.
+    """One acquisition of one lock, made by Client.lock(), or of several at once, made by Client.lock_all(). At the end of
+    `async with` it unlocks.
 
     A guard that is garbage collected unlocks too, without waiting for etcd.
     """
@@ -24,8 +25,13 @@ class Guard:
 
     @property
     def name(self) -> str:
-        """The lock's name."""
+        """The lock's name; of several the first."""
         return self._guard.name
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all its locks, in the order in which they were asked for: more than one if lock_all() made it."""
+        return self._guard.names
 
     @property
     def token(self) -> int:
@@ -34,8 +40,13 @@ class Guard:
 
     @property
     def key(self) -> str:
-        """The key in etcd that holds the lock; empty while there is none."""
+        """The key in etcd that holds the lock, of several the first; empty while there is none."""
         return self._guard.key
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys in etcd that hold its locks, one for each name; empty while there are none."""
+        return self._guard.keys
 
     @property
     def state(self) -> Literal["waiting", "held", "at_risk", "ended"]:

@@ -29,6 +29,8 @@ def locked(
     value: str | None = None,
     reason: str | None = None,
     timeout: float | None = None,
+    shared: bool = False,
+    limit: int | None = None,
     on_lost: Callable[[LostError], object] | None = None,
 ) -> Locked:
     """Decorate a coroutine function, or such a method: each call acquires the lock `name`, and releases it at the end. See
@@ -44,7 +46,9 @@ def locked(
         async def call(*args: P.args, **kwargs: P.kwargs) -> R:
             whose = client or await default_client()
             name = of_call(*args, **kwargs)
-            async with whose.lock(name, value=value, reason=reason, timeout=timeout, on_lost=on_lost):
+            async with whose.lock(
+                name, value=value, reason=reason, timeout=timeout, shared=shared, limit=limit, on_lost=on_lost
+            ):
                 return await function(*args, **kwargs)
 
         return call

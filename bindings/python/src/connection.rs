@@ -1,0 +1,29 @@
+//! The connection that a Client, its guards and its watchers share.
+
+use crate::owned::Owned;
+use locker::ErrorKind;
+use std::future::Future;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+/// When the last of those who share it is gone it disconnects by itself.
+pub(crate) struct Connection {
+    pub(crate) client: Owned<locker::Client>,
+    pub(crate) endpoints: String,
+    pub(crate) prefix: String,
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if let Ok(client) = self.client.get() {
+            self.client.runtime().disconnect(client);
+        }
+    }
+}
+
+/// Whether it was disconnected, or has ended since etcd's history went back.
+pub(crate) fn has_ended(client: &locker::Client) -> bool {
+    // A name that is always refused, but not before the client has been looked at: nothing is asked of etcd.
+    let refused = pin!(client.get("")).poll(&mut Context::from_waker(Waker::noop()));
+    matches!(refused, Poll::Ready(Err(error)) if error.kind() == ErrorKind::Cancelled)
+}
