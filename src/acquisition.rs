@@ -203,6 +203,14 @@ impl Course {
         matches!(self.phase, Phase::Ended(_))
     }
 
+    /// The place that is held, whatever the clock says; if it is said, of that create revision.
+    fn held(&self, created: Option<i64>) -> Option<&Place> {
+        match &self.phase {
+            Phase::Held(place) if created.is_none_or(|created| created == place.created) => Some(place),
+            _ => None,
+        }
+    }
+
     /// The place while it is held by the clock.
     fn place(&self) -> Option<&Place> {
         match &self.phase {
@@ -426,14 +434,10 @@ impl Held for Acquisition {
     }
 
     fn lease_is(&self, status: &Status) {
-        match status {
-            Status::Alive => self.tell_held(None),
-            Status::AtRisk(error) => self.tell_held(Some(error.clone())),
-            Status::Ended(error) => self.lose(error.clone()),
-        }
+        self.lease_of_is(None, status);
     }
 
     fn lose(&self, why: Error) {
-        self.lose_it(why);
+        self.lose_it(None, why);
     }
 }

@@ -221,10 +221,10 @@ struct Beats {
 }
 
 impl KeepAlive for Beats {
-    fn beat(&mut self, by: Instant) -> Pending<'_, Option<i64>> {
+    fn beat<'a>(&'a mut self, by: Instant, tell: &'a (dyn Fn(Error) + Sync)) -> Pending<'a, Option<i64>> {
         Box::pin(async move {
             let seen = self.history.seen();
-            let revision = self.beats.beat(by).await?;
+            let revision = self.beats.beat(by, tell).await?;
             // A member that lags says so, too. The beat counts meanwhile, or an etcd that is slow to write would end the
             // lease that it has just renewed.
             if revision.is_some_and(|revision| revision < seen) {

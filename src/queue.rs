@@ -104,19 +104,19 @@ impl Queue {
 
     /// Who holds the lock now.
     pub(crate) async fn holder(&self) -> Result<Info> {
-        let read = self.context.store.range(self.oldest(), self.context.by());
-        let reply = read.await.map_err(Fault::into_error)?;
+        let by = self.context.by();
+        let reply = self.context.store.range(self.oldest(), by).await.map_err(Fault::into_error)?;
         match reply.kvs.first() {
-            Some(kv) if key::limit(&self.prefix, &kv.key).is_some() => self.holders().await,
+            Some(kv) if key::limit(&self.prefix, &kv.key).is_some() => self.holders(by).await,
             _ => Ok(self.info(&reply)),
         }
     }
 
     /// The same, of one that is shared: how many hold it is told by the order of all.
-    async fn holders(&self) -> Result<Info> {
+    async fn holders(&self, by: Instant) -> Result<Info> {
         let reads = [self.oldest(), Range::all(&*self.prefix).keys_only()];
         let read = Txn { then: reads.map(Op::Range).into(), ..Txn::default() };
-        let reply = self.context.store.txn(read, self.context.by()).await.map_err(Fault::into_error)?;
+        let reply = self.context.store.txn(read, by).await.map_err(Fault::into_error)?;
         let info = match reply.ranges[0].kvs.first() {
             Some(oldest) => share::info_of_queue(&self.name, &self.prefix, oldest, &reply.ranges[1].kvs),
             None => Info::free(&self.name),

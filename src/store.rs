@@ -80,9 +80,10 @@ pub(crate) trait Store: Debug + Send + Sync {
 
 /// A lease being kept alive, beat by beat.
 pub(crate) trait KeepAlive: Send {
-    /// Sends one beat and waits for its answer, which says that the lease lasts for its TTL from the sending on.
-    /// Gives the revision of the member that was asked, if known; it may be behind. A beat may be dropped at any time.
-    fn beat(&mut self, by: Instant) -> Pending<'_, Option<i64>>;
+    /// Sends one beat, again and again if need be, and waits for an answer, which says that the lease lasts for its TTL from
+    /// the first sending on. Tells what is in the way meanwhile. Gives the revision of the member that was asked, if known;
+    /// it may be behind. A beat may be dropped at any time.
+    fn beat<'a>(&'a mut self, by: Instant, tell: &'a (dyn Fn(Error) + Sync)) -> Pending<'a, Option<i64>>;
 }
 
 /// A running watch. Dropping it ends it.

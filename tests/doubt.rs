@@ -127,3 +127,21 @@ async fn an_etcd_far_away_holds_even_the_shortest_leases() {
     assert!(lost.is_err(), "{lost:?}");
     guard.unlock().await.unwrap();
 }
+
+/// What takes longer than an attempt may take is listened to, not begun anew: an enter, an epoch, a beat.
+#[tokio::test]
+async fn an_etcd_that_answers_after_seconds_is_slow_and_no_more() {
+    let etcd = Etcd::start();
+    let proxy = Proxy::start(&etcd.endpoint());
+    let (ttl, patience) = (Duration::from_secs(10), Duration::from_secs(60));
+    let client = Client::connect(proxy.endpoint()).ttl(ttl).timeout(patience).await.unwrap();
+    // That much each way.
+    proxy.set(Mood::late(Duration::from_millis(1250)));
+    let guard = timeout(patience, client.lock("x")).await.expect("in the end").unwrap();
+    let lost = timeout(Duration::from_secs(20), guard.lost()).await;
+    assert!(lost.is_err(), "lost: {lost:?}");
+    assert!(guard.held());
+    guard.unlock().await.unwrap();
+    proxy.set(Mood::NORMAL);
+    assert_eq!(etcd.keys("/locker/x/"), [""; 0]);
+}

@@ -5,6 +5,7 @@ use super::way::{Ask, Way};
 use super::{Acquisition, Lasting, Phase};
 use crate::holds::Held;
 use crate::info::Info;
+use crate::lease::Status;
 use crate::line::{Joined, Sent, Turn, Waiter};
 use crate::queue::{Place, Queues};
 use crate::store::Deleted;
@@ -78,36 +79,46 @@ impl Acquisition {
             false => release(place),
             true if place.outlives => (),
             // Only now: of what has changed before nobody could tell it.
-            true => self.lease_is(&place.lease.status().borrow().clone()),
+            true => self.lease_of_is(Some(place.created), &place.lease.status().borrow().clone()),
         }
         held
     }
 
     /// Has those who keep the lease know what is held.
     fn enlist(self: &Arc<Self>, place: &Place) {
+        let is_all = self.lasting() == Lasting::Lease;
         for (index, number) in place.numbers().enumerate() {
             let held: Arc<dyn Held> = match index {
-                0 => self.clone(),
-                _ => Arc::new(Part { of: self.clone(), index }),
+                0 if is_all => self.clone(),
+                _ => Arc::new(Part { of: self.clone(), index, created: place.created }),
             };
             place.lease.holds.hold(number, held);
         }
     }
 
+    /// How the lease of what is held stands; of the hold of that create revision alone, if it is said.
+    pub(super) fn lease_of_is(&self, created: Option<i64>, status: &Status) {
+        match status {
+            Status::Alive => self.tell_held(created, None),
+            Status::AtRisk(error) => self.tell_held(created, Some(error.clone())),
+            Status::Ended(error) => self.lose_it(created, error.clone()),
+        }
+    }
+
     /// That it is held, at risk for that reason if there is one.
-    pub(super) fn tell_held(&self, risk: Option<Error>) {
+    fn tell_held(&self, created: Option<i64>, risk: Option<Error>) {
         self.course.alter(|course| {
-            if let Phase::Held(place) = &course.phase {
+            if let Some(place) = course.held(created) {
                 let (state, token) = (if risk.is_some() { State::AtRisk } else { State::Held }, place.created);
                 course.tell(Change { state, token, error: risk });
             }
         });
     }
 
-    /// It is lost, if it was held.
-    pub(super) fn lose_it(&self, why: Error) {
+    /// It is lost, if it was held; if it is said, by that create revision.
+    pub(super) fn lose_it(&self, created: Option<i64>, why: Error) {
         let lost = self.course.alter(|course| {
-            let Phase::Held(place) = course.phase.clone() else { return None };
+            let place = course.held(created)?.clone();
             // After another end there is no client with which to have it again.
             let is_for_now = why.kind() == ErrorKind::Lost && why.loss() != Some(Loss::WentBack);
             match course.stands_by() && is_for_now {
@@ -156,7 +167,7 @@ impl Acquisition {
             self.course.alter(|course| (!std::mem::replace(&mut course.given_up, true), course.end_of_lease()));
         // Who unlocks too late may come before the news of it.
         if let Some(why) = end_of_lease {
-            self.lose_it(why);
+            self.lose_it(None, why);
         }
         let (held, left_over) = self.course.alter(|course| {
             let held = match &course.phase {

@@ -344,8 +344,8 @@ impl<'a> Way<'a> {
     pub(super) async fn watch_over(&self, place: &Place) {
         tokio::select! { biased;
             () = self.it.given_up() => (),
-            why = self.queues.context().views.wait_closed() => self.it.lose_it(why),
-            why = self.queues.gone(place) => self.it.lose_it(why),
+            why = self.queues.context().views.wait_closed() => self.it.lose_it(None, why),
+            why = self.queues.gone(place) => self.it.lose_it(None, why),
         }
     }
 

@@ -16,8 +16,8 @@ use bytes::Bytes;
 use etcd_client::LeaseGrantOptions;
 use prost::Message;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -31,6 +31,8 @@ const PATIENCE_LEAST: u32 = 2;
 /// take etcd longer than an attempt may take: those that wait their turn here are in no doubt. etcd is kept busy by far
 /// fewer.
 const UNDER_WAY: usize = 100;
+/// However slow etcd seems, an enter is not waited for longer before it is in doubt.
+const LONGEST_ENTER: Duration = Duration::from_secs(32);
 /// The pause before a call is tried again when every endpoint has just failed it: doubled from the first to the last.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
 
@@ -47,15 +49,20 @@ struct Members {
     longest_first_attempt: Duration,
     /// Whether etcd is told who we are: then it may refuse.
     known: bool,
-    /// Room for calls under way: for those who look or leave, and for those who enter and for whom the others do not wait.
-    room: [Semaphore; 2],
+    /// Room for calls under way: for those who look or leave, for those who enter, and for beats. None waits for others.
+    room: [Semaphore; 3],
+    /// How long an enter may take at least, and since when that is known. It is not asked twice, and what one that was given
+    /// up leaves to be done takes several answers: so one that had none in time has the next waited for twice as long.
+    enters: Mutex<(Duration, Instant)>,
 }
 
 /// What kind of call it is.
 #[derive(Clone, Copy, PartialEq)]
-enum Kind {
+pub(super) enum Kind {
     /// Must not be done twice.
     Enter,
+    /// A lease is kept alive.
+    Beat,
     /// Goes through etcd's log, and may be done twice.
     Write,
     Look,
@@ -65,14 +72,14 @@ impl Kind {
     fn pace(self) -> Pace {
         match self {
             Kind::Enter | Kind::Write => Pace::Write,
-            Kind::Look => Pace::Look,
+            Kind::Look | Kind::Beat => Pace::Look,
         }
     }
 }
 
 /// An answer, and whether an earlier attempt of the same call had left a doubt.
-struct Answer<T> {
-    value: T,
+pub(super) struct Answer<T> {
+    pub(super) value: T,
     doubted: bool,
 }
 
@@ -92,14 +99,15 @@ impl Cluster {
         // Clients that start together spread over the members.
         let first = getrandom::u32().unwrap_or(0) as usize % endpoints.len();
         let longest_first_attempt = (ttl / 6).clamp(PATIENCE.1, Duration::from_secs(1));
-        let (current, room) = (AtomicUsize::new(first), [(); 2].map(|()| Semaphore::new(UNDER_WAY)));
+        let (current, room) = (AtomicUsize::new(first), [(); 3].map(|()| Semaphore::new(UNDER_WAY)));
+        let enters = Mutex::new((Duration::ZERO, Instant::now()));
         let known = access.user.is_some() || access.cert_file.is_some();
-        Ok(Cluster(Arc::new(Members { endpoints, current, longest_first_attempt, known, room })))
+        Ok(Cluster(Arc::new(Members { endpoints, current, longest_first_attempt, known, room, enters })))
     }
 
     /// The one to ask now: the one we stayed with, unless it is passed over; then the next that is not; when all are,
     /// the one whose time ends first.
-    pub(super) fn choose(&self) -> Arc<Endpoint> {
+    fn choose(&self) -> Arc<Endpoint> {
         let count = self.0.endpoints.len();
         let current = self.0.current.load(Ordering::Relaxed);
         let in_turn = (0..count).map(|step| (current + step) % count);
@@ -112,6 +120,15 @@ impl Cluster {
         self.0.endpoints[chosen].clone()
     }
 
+    fn room(&self, kind: Kind) -> &Semaphore {
+        let [others, enters, beats] = &self.0.room;
+        match kind {
+            Kind::Enter => enters,
+            Kind::Beat => beats,
+            Kind::Write | Kind::Look => others,
+        }
+    }
+
     /// How many there are.
     fn size(&self) -> usize {
         self.0.endpoints.len()
@@ -120,10 +137,31 @@ impl Cluster {
     /// How long the attempt number `attempt` of a call may take at `endpoint` before there is another. It doubles with each
     /// second round over all endpoints: in the first two a new leader is found as soon as it is elected, and those after
     /// them do not crowd a cluster that is merely slow.
-    pub(super) fn patience(&self, endpoint: &Endpoint, pace: Pace, attempt: usize) -> Duration {
-        let usual = endpoint.round_trip(pace);
+    fn patience(&self, endpoint: &Endpoint, kind: Kind, attempt: usize) -> Duration {
+        let usual = endpoint.round_trip(kind.pace());
         let first = (usual * PATIENCE.0).clamp(PATIENCE.1, self.0.longest_first_attempt).max(usual * PATIENCE_LEAST);
-        first * 2u32.saturating_pow((attempt / (2 * self.size())) as u32)
+        match kind {
+            Kind::Enter => first.max(self.enters().0),
+            _ => first * 2u32.saturating_pow((attempt / (2 * self.size())) as u32),
+        }
+    }
+
+    /// An enter was answered, after so long.
+    fn enter_was_answered(&self, took: Duration) {
+        let mut enters = self.enters();
+        *enters = (enters.0.min(took * 2), Instant::now());
+    }
+
+    /// An enter that began then had no answer for so long: those that were under way with it say the same.
+    fn enter_was_silent(&self, begun: Instant, patience: Duration) {
+        let mut enters = self.enters();
+        if begun >= enters.1 {
+            *enters = (LONGEST_ENTER.min(patience * 2), Instant::now());
+        }
+    }
+
+    fn enters(&self) -> MutexGuard<'_, (Duration, Instant)> {
+        self.0.enters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tries endpoint after endpoint until `by`.
@@ -136,6 +174,20 @@ impl Cluster {
     where
         F: Future<Output = Result<T, Failure>>,
     {
+        self.call_and_tell(kind, by, |_| (), op).await
+    }
+
+    /// The same, and tells of each failure on the way.
+    pub(super) async fn call_and_tell<T, F>(
+        &self,
+        kind: Kind,
+        by: Instant,
+        tell: impl Fn(&Error),
+        op: impl Fn(Arc<Endpoint>, Arc<Stubs>) -> F,
+    ) -> Result<Answer<T>, Fault>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
         let (mut doubted, mut renewed) = (false, false);
         let mut pause = PAUSE.0;
         let (mut attempt, mut unwanted) = (0, 0);
@@ -143,10 +195,11 @@ impl Cluster {
         loop {
             let room = tokio::select! { biased;
                 value = late.answer() => return Ok(Answer { value, doubted }),
-                room = timeout_at(by, self.0.room[usize::from(kind == Kind::Enter)].acquire()) => room,
+                room = timeout_at(by, self.room(kind).acquire()) => room,
             };
-            let endpoint = self.choose();
-            let limit = by.min(Instant::now() + self.patience(&endpoint, kind.pace(), attempt));
+            let (endpoint, begun) = (self.choose(), Instant::now());
+            let patience = self.patience(&endpoint, kind, attempt);
+            let limit = by.min(begun + patience);
             let tried = match &room {
                 Ok(_room) => tokio::select! { biased;
                     value = late.answer() => return Ok(Answer { value, doubted }),
@@ -156,13 +209,22 @@ impl Cluster {
             };
             drop(room);
             let failure = match tried {
-                Tried::Answered(value) => return Ok(Answer { value, doubted }),
+                Tried::Answered(value) => {
+                    if kind == Kind::Enter {
+                        self.enter_was_answered(begun.elapsed());
+                    }
+                    return Ok(Answer { value, doubted });
+                }
                 Tried::Failed(failure) => failure,
                 Tried::Silent(failure, attempt) => {
+                    if kind == Kind::Enter {
+                        self.enter_was_silent(begun, patience);
+                    }
                     late.push(attempt);
                     failure
                 }
             };
+            tell(&failure.error);
             let failure = self.refused_by_all(failure, &mut unwanted);
             doubted |= failure.verdict == Verdict::Doubt;
             let again = match failure.verdict == Verdict::TokenStale && !renewed {
@@ -199,24 +261,8 @@ impl Cluster {
         }
     }
 
-    /// One attempt at one endpoint, and what it teaches about the endpoint.
-    pub(super) async fn attempt<T, F>(
-        &self,
-        endpoint: &Arc<Endpoint>,
-        pace: Pace,
-        limit: Instant,
-        op: impl FnOnce(Arc<Endpoint>, Arc<Stubs>) -> F,
-    ) -> Result<T, Failure>
-    where
-        F: Future<Output = Result<T, Failure>>,
-    {
-        match self.try_at(endpoint, pace, limit, op).await {
-            Tried::Answered(value) => Ok(value),
-            Tried::Failed(failure) | Tried::Silent(failure, _) => Err(failure),
-        }
-    }
-
-    /// The same; one that is not answered until `limit` may be listened to still.
+    /// One attempt at one endpoint, and what it teaches about the endpoint. One that is not answered until `limit` may be
+    /// listened to still.
     async fn try_at<T, F>(
         &self,
         endpoint: &Arc<Endpoint>,
@@ -254,7 +300,7 @@ impl Cluster {
     }
 
     /// What one endpoint refuses, others may grant: when as many in a row as there are would not have us, that is final.
-    pub(super) fn refused_by_all(&self, failure: Failure, unwanted: &mut usize) -> Failure {
+    fn refused_by_all(&self, failure: Failure, unwanted: &mut usize) -> Failure {
         *unwanted = if failure.verdict == Verdict::NotHere { *unwanted + 1 } else { 0 };
         match *unwanted >= self.size() {
             true => Failure { verdict: Verdict::Refused, ..failure },

@@ -9,6 +9,7 @@ use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use std::{error, fmt};
@@ -35,13 +36,15 @@ pub(super) struct Address {
     host: String,
     port: u16,
     tls: Option<(TlsConnector, ServerName<'static>)>,
+    /// How often it was dialled.
+    dials: AtomicUsize,
 }
 
 impl Address {
     /// `host` as it is in a URL: an IPv6 address is in brackets.
     pub(super) fn new(host: &str, port: u16) -> Self {
         let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        Address { host: bare.unwrap_or(host).to_string(), port, tls: None }
+        Address { host: bare.unwrap_or(host).to_string(), port, tls: None, dials: AtomicUsize::new(0) }
     }
 
     /// Has its connections use TLS.
@@ -68,10 +71,14 @@ impl Address {
         }
     }
 
-    /// Of several addresses the first that answers.
+    /// Of several addresses the first that answers, beginning with another each time: one that takes connections and says
+    /// nothing is not come back to again and again.
     async fn dial(&self) -> io::Result<TcpStream> {
         let unknown = |error| io::Error::new(io::ErrorKind::NotFound, format!("dns error: {error}"));
-        let mut addresses = lookup_host((&*self.host, self.port)).await.map_err(unknown)?.peekable();
+        let mut addresses: Vec<_> = lookup_host((&*self.host, self.port)).await.map_err(unknown)?.collect();
+        let first = self.dials.fetch_add(1, Ordering::Relaxed) % addresses.len().max(1);
+        addresses.rotate_left(first);
+        let mut addresses = addresses.into_iter().peekable();
         let mut dialling = JoinSet::new();
         let mut failure = unknown(io::Error::other("it has no address"));
         loop {

@@ -17,13 +17,16 @@ use std::time::Duration;
 use std::{fmt, io};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::rustls::ClientConfig;
 use tonic::{ConnectError, Status};
 use tower::util::BoxCloneSyncService;
 
 /// For how long an endpoint that did not answer is passed over: doubled from the first to the last with each failure.
 const EJECTION: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(10));
+
+/// How long an etcd may take to check a password: it does so on purpose, and one after the other.
+const AUTHENTICATE: Duration = Duration::from_secs(30);
 
 /// The ways to ask over one connection, as one user.
 pub(crate) struct Stubs {
@@ -43,8 +46,9 @@ pub(crate) struct Endpoint {
     runtime: OnceLock<Handle>,
     /// What there is now.
     now: Mutex<Now>,
-    /// The connection that is being made: by one call for all that wait for it, and it goes on when that one gives up.
-    connecting: tokio::sync::Mutex<JoinSet<Result<Connection, ConnectError>>>,
+    /// What is being made: by one call for all that wait for it, and it goes on when that one gives up. An etcd takes long to
+    /// check a password; who asks again and again has it do nothing else.
+    making: tokio::sync::Mutex<Making>,
     health: Mutex<Health>,
 }
 
@@ -55,6 +59,12 @@ struct Now {
     /// Survives its connection, and the other way round.
     token: Option<HeaderValue>,
     connection: Option<Connection>,
+}
+
+#[derive(Default)]
+struct Making {
+    connection: JoinSet<Result<Connection, ConnectError>>,
+    token: JoinSet<Result<HeaderValue, Failure>>,
 }
 
 #[derive(Default)]
@@ -119,7 +129,7 @@ impl Endpoint {
             user: access.user.clone(),
             runtime: OnceLock::new(),
             now: Default::default(),
-            connecting: Default::default(),
+            making: Default::default(),
             health: Default::default(),
         })
     }
@@ -139,7 +149,7 @@ impl Endpoint {
         if let Some(stubs) = self.present() {
             return Ok(stubs);
         }
-        let mut connecting = self.connecting.lock().await;
+        let mut making = self.making.lock().await;
         // Somebody else may have made them meanwhile.
         if let Some(stubs) = self.present() {
             return Ok(stubs);
@@ -150,10 +160,14 @@ impl Endpoint {
         };
         let connection = match connection {
             Some(connection) => connection,
-            None => self.connect(&mut connecting).await.map_err(cannot_connect)?,
+            None => {
+                let connection = self.connect(&mut making.connection).await.map_err(cannot_connect)?;
+                self.now().connection = Some(connection.clone());
+                connection
+            }
         };
         let token = match (&self.user, token) {
-            (Some((name, password)), None) => Some(self.authenticate(&connection, name, password).await?),
+            (Some(user), None) => Some(self.authenticate(&mut making.token, &connection, user).await?),
             (_, token) => token,
         };
         let stubs = Arc::new(self.make_stubs(connection.clone(), token.clone()).await?);
@@ -182,14 +196,29 @@ impl Endpoint {
     }
 
     /// Gets a token. Whatever fails, the call that needs it was not sent.
-    async fn authenticate(&self, connection: &Connection, name: &str, password: &str) -> Result<HeaderValue, Failure> {
-        let request = AuthenticateRequest { name: name.into(), password: password.into() };
-        let caller = Caller::new(connection.clone(), &self.origin, None);
-        let answer = caller.call(Method::Authenticate, rpc::framed(&request)).await.map_err(classify_status);
-        let AuthenticateResponse { token } = answer.map_err(not_done)?;
-        HeaderValue::try_from(token).map_err(|error| {
-            Failure::new(Verdict::NotDone, ErrorKind::Unavailable, format!("a token that is none: {error}"))
-        })
+    async fn authenticate(
+        &self,
+        authenticating: &mut JoinSet<Result<HeaderValue, Failure>>,
+        connection: &Connection,
+        (name, password): &(String, String),
+    ) -> Result<HeaderValue, Failure> {
+        if authenticating.is_empty() {
+            let request = rpc::framed(&AuthenticateRequest { name: name.clone(), password: password.clone() });
+            let caller = Caller::new(connection.clone(), &self.origin, None);
+            let token = async move {
+                let answer = timeout(AUTHENTICATE, caller.call(Method::Authenticate, request)).await;
+                let answer = answer.map_or_else(|_| Err(Failure::silence(false)), |told| told.map_err(classify_status));
+                let AuthenticateResponse { token } = answer.map_err(not_done)?;
+                HeaderValue::try_from(token).map_err(|error| {
+                    Failure::new(Verdict::NotDone, ErrorKind::Unavailable, format!("a token that is none: {error}"))
+                })
+            };
+            authenticating.spawn_on(token, self.runtime.get_or_init(Handle::current));
+        }
+        match authenticating.join_next().await {
+            Some(Ok(token)) => token,
+            _ => Err(Failure::silence(false)),
+        }
     }
 
     async fn make_stubs(&self, connection: Connection, token: Option<HeaderValue>) -> Result<Stubs, Failure> {

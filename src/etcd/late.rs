@@ -14,7 +14,7 @@ use std::task::Poll;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// To so many one call listens; of more it gives up the oldest.
+/// To so many one call listens: to the first, which is the nearest to its answer, and to the last.
 const MOST: usize = 3;
 
 /// An attempt of which there is no more news than that it takes long.
@@ -42,7 +42,7 @@ where
 
     pub(super) fn push(&mut self, attempt: Attempt<F>) {
         if self.attempts.len() == MOST {
-            self.attempts.pop_front();
+            self.attempts.remove(1);
         }
         self.attempts.push_back(attempt);
     }

@@ -2,61 +2,55 @@
 //! use them, since only they know from where to go on.
 
 use super::classify::{Failure, Verdict, classify};
-use super::cluster::Cluster;
+use super::cluster::{Cluster, Kind};
 use super::convert;
-use super::endpoint::{Endpoint, Pace, Stubs};
-use crate::ErrorKind;
+use super::endpoint::{Endpoint, Stubs};
 use crate::store::{Event, Fault, KeepAlive, KeyRange, Pending, Watch};
+use crate::{Error, ErrorKind};
 use etcd_client::{LeaseKeepAliveStream, LeaseKeeper, WatchResponse, WatchStream};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
-/// Beats for one lease. A beat that fails takes its stream with it, so that no stream ever carries two.
+/// Beats for one lease. An attempt that fails takes its stream with it, so that no stream ever carries two.
 pub(super) struct Beats {
     cluster: Cluster,
     lease: i64,
-    open: Option<(Arc<Endpoint>, BeatStream)>,
-    /// How many in a row have failed: a cluster that is merely slow is waited for.
-    failed: usize,
-    /// How many in a row would not have us.
-    unwanted: usize,
+    /// The stream that carried the last one.
+    open: Mutex<Option<(Arc<Endpoint>, BeatStream)>>,
 }
 
 type BeatStream = (LeaseKeeper, LeaseKeepAliveStream);
 
 impl Beats {
     pub(super) fn new(cluster: Cluster, lease: i64) -> Self {
-        Beats { cluster, lease, open: None, failed: 0, unwanted: 0 }
+        Beats { cluster, lease, open: Mutex::default() }
     }
 
-    async fn beat_once(&mut self, by: Instant) -> Result<Option<i64>, Fault> {
-        let (endpoint, stream) = match self.open.take() {
-            Some((endpoint, stream)) => (endpoint, Some(stream)),
-            None => (self.cluster.choose(), None),
+    /// The stream that is open to this endpoint, if there is one.
+    fn stream_to(&self, endpoint: &Arc<Endpoint>) -> Option<BeatStream> {
+        let open = self.open().take();
+        open.filter(|(to, _)| Arc::ptr_eq(to, endpoint)).map(|(_, stream)| stream)
+    }
+
+    fn open(&self) -> MutexGuard<'_, Option<(Arc<Endpoint>, BeatStream)>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn beat_once(&self, by: Instant, tell: &(dyn Fn(Error) + Sync)) -> Result<Option<i64>, Fault> {
+        let one = |endpoint: Arc<Endpoint>, stubs| {
+            let (lease, stream) = (self.lease, self.stream_to(&endpoint));
+            async move { beat(lease, stubs, stream).await.map(|(stream, revision)| (endpoint, stream, revision)) }
         };
-        let limit = by.min(Instant::now() + self.cluster.patience(&endpoint, Pace::Look, self.failed));
-        let lease = self.lease;
-        self.failed += 1;
-        let beat = |_, stubs| beat(lease, stubs, stream);
-        let Failure { verdict, error } = match self.cluster.attempt(&endpoint, Pace::Look, limit, beat).await {
-            Ok((stream, revision)) => {
-                (self.failed, self.unwanted) = (0, 0);
-                self.open = Some((endpoint, stream));
-                return Ok(revision);
-            }
-            Err(failure) => self.cluster.refused_by_all(failure, &mut self.unwanted),
-        };
-        Err(match verdict {
-            Verdict::LeaseGone => Fault::LeaseGone,
-            Verdict::Refused => Fault::Refused(error),
-            _ => Fault::Doubt(error),
-        })
+        let answer = self.cluster.call_and_tell(Kind::Beat, by, |error| tell(error.clone()), one).await?;
+        let (endpoint, stream, revision) = answer.value;
+        *self.open() = Some((endpoint, stream));
+        Ok(revision)
     }
 }
 
 impl KeepAlive for Beats {
-    fn beat(&mut self, by: Instant) -> Pending<'_, Option<i64>> {
-        Box::pin(self.beat_once(by))
+    fn beat<'a>(&'a mut self, by: Instant, tell: &'a (dyn Fn(Error) + Sync)) -> Pending<'a, Option<i64>> {
+        Box::pin(self.beat_once(by, tell))
     }
 }
 

@@ -58,7 +58,8 @@ impl Lease {
         loop {
             sleep(pause).await;
             let sent = self.clock.now();
-            match beats.beat(Instant::now() + self.remaining()).await {
+            let tell = |trouble| *self.trouble() = Some(trouble);
+            match beats.beat(Instant::now() + self.remaining(), &tell).await {
                 Ok(_) if self.renewed(sent) => pause = self.grant.ttl / 3,
                 Ok(_) => return self.end(self.expired()),
                 Err(Fault::LeaseGone) => return self.end(Fault::LeaseGone.into_error()),

@@ -313,15 +313,20 @@ impl Queues {
             let own = keys.iter().map(|key| Op::Range(Range::key(&**key)));
             let reads = self.reads();
             let of_queues = reads.len();
-            let read = Txn { then: reads.into_iter().chain(own).collect(), ..Txn::default() };
+            let epoch_key = Op::Range(Range::key(lease.epoch.key()));
+            let read = Txn { then: reads.into_iter().chain(own).chain([epoch_key]).collect(), ..Txn::default() };
             let reply = loop {
                 let reply = store.txn(read.clone(), by).await?;
-                if !numbers.were_used(&reply.ranges[of_queues..]) {
+                // The fence may have been written more than once: with an older one the next enter would be in doubt, too.
+                if let Some(kv) = reply.ranges[of_queues + keys.len()].kvs.first() {
+                    lease.epoch.adopt(kv.modified);
+                }
+                if !numbers.were_used(&reply.ranges[of_queues..][..keys.len()]) {
                     break reply;
                 }
                 sleep_until(by.min(Instant::now() + PAUSE)).await;
             };
-            let (read, own) = reply.ranges.split_at(of_queues);
+            let (read, own) = reply.ranges[..of_queues + keys.len()].split_at(of_queues);
             Ok(match own_of(own) {
                 Own::All(created) => (Own::All(created), self.still_in_the_way(read, created, keys, by).await),
                 own => (own, None),

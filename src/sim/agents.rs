@@ -51,6 +51,11 @@ impl Stage {
     /// What whoever has the receipt of a persistent lock does to end it.
     async fn release(&self, keys: Vec<String>, token: i64) {
         for key in keys {
+            // Not by a read of the model: that may be an old one.
+            if let Some(model) = &self.model {
+                model.step(|etcd| etcd.key(&key) == Some(token) && etcd.delete(&key));
+                continue;
+            }
             let by = Instant::now() + AFTERMATH;
             let own = self.store.range(Range::key(&*key), by).await.unwrap();
             if own.kvs.first().is_some_and(|kv| kv.created == token) {

@@ -45,7 +45,7 @@ impl Call {
             })),
             Call::Revoke(lease) => say(store.revoke(lease, by()).await),
             // The first beat on a stream gives no revision.
-            Call::Beat(lease) => say(store.keep_alive(lease).beat(by()).await.map(drop)),
+            Call::Beat(lease) => say(store.keep_alive(lease).beat(by(), &|_| ()).await.map(drop)),
         }
     }
 }

@@ -114,7 +114,7 @@ impl Store for Model {
 struct Beats(Model, i64);
 
 impl KeepAlive for Beats {
-    fn beat(&mut self, _by: Instant) -> Pending<'_, Option<i64>> {
+    fn beat<'a>(&'a mut self, _by: Instant, _tell: &'a (dyn Fn(Error) + Sync)) -> Pending<'a, Option<i64>> {
         let lease = self.1;
         self.0.answer(move |etcd| etcd.keep_alive(lease).map(|()| Some(etcd.revision)))
     }

@@ -130,9 +130,9 @@ struct Beats {
 }
 
 impl KeepAlive for Beats {
-    fn beat(&mut self, by: Instant) -> Pending<'_, Option<i64>> {
+    fn beat<'a>(&'a mut self, by: Instant, tell: &'a (dyn Fn(Error) + Sync)) -> Pending<'a, Option<i64>> {
         Box::pin(async move {
-            let answer = self.beats.beat(by).await;
+            let answer = self.beats.beat(by, tell).await;
             if let Some(clock) = self.clock.get() {
                 clock.jump(STOP);
             }

@@ -224,10 +224,10 @@ struct Beats {
 }
 
 impl KeepAlive for Beats {
-    fn beat(&mut self, by: Instant) -> Pending<'_, Option<i64>> {
+    fn beat<'a>(&'a mut self, by: Instant, _tell: &'a (dyn Fn(Error) + Sync)) -> Pending<'a, Option<i64>> {
         // A stream for each: one that broke off tells nothing of the next.
         let mut beats = self.connection.store.keep_alive(self.lease);
-        let request = async move { beats.beat(soon()).await };
+        let request = async move { beats.beat(soon(), &|_| ()).await };
         Box::pin(async move {
             match timeout_at(by, self.connection.attempt(request)).await {
                 Ok(Ok(result)) => result,
