@@ -527,9 +527,9 @@ public:
   }
 
   /// Acquires all these locks or none, in one request and with one token, however long that takes: at most
-  /// LOCKER_NAMES_MAX, none of them twice. The guard is held once it is the first in all their queues, and ends as a whole, also when
-  /// only one of the locks is lost. Two such requests never wait for each other, in whatever order they have their names;
-  /// but who holds one guard and asks for another may wait for ever, as with any lock.
+  /// LOCKER_NAMES_MAX, none of them twice. The guard is held once it is the first in all their queues, and ends as a
+  /// whole, also when only one of the locks is lost. Two such requests never wait for each other, in whatever order
+  /// they have their names; but who holds one guard and asks for another may wait for ever, as with any lock.
   [[nodiscard]] guard lock_all(const std::vector<std::string> &names, const lock_options &options = {}) const {
     return detail::or_throw([&](const error_to &e) { return acquire(names, limit(), options, e); });
   }
@@ -838,8 +838,8 @@ private:
 
 /// A named lock as a TimedLockable, for std::lock_guard, std::unique_lock and std::scoped_lock, and to be shared, for
 /// std::shared_lock. Threads may share one; each has its own guard in it, so that one whose lock was lost cannot unlock
-/// another's. The client must outlive it. As with std::shared_mutex, a thread that locks it twice waits for itself, or
-/// worse.
+/// another's. The client must outlive it. As with std::shared_mutex, a thread that has it must not lock it again.
+/// With lock_options::limit it is a semaphore.
 class mutex {
 public:
   explicit mutex(const client &client, std::string name, lock_options options = {})
