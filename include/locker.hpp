@@ -6,7 +6,8 @@
 //       migrate(guard.token());
 //     }
 //     locker::mutex mutex(client, "db-migrate");     // the same lock, for std::lock_guard and its kin
-//     std::lock_guard lock(mutex);
+//     std::lock_guard lock(mutex);                   // or std::shared_lock, to hold it together with other readers
+//     auto both = client.lock_all({"account/4711", "account/815"}); // both or none, whatever others do
 //
 // Header only, over locker.h; link with -llocker. locker.h says what all languages have in common.
 //
@@ -48,6 +49,7 @@
 #include <type_traits>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 #if __has_include(<version>)
 #include <version>
 #endif
@@ -174,6 +176,7 @@ private:
 enum class mode : std::int32_t {
   free = LOCKER_FREE,
   exclusive = LOCKER_EXCLUSIVE,
+  shared = LOCKER_SHARED,   ///< by several at the same time: see lock_options::shared and lock_options::limit
   foreign = LOCKER_FOREIGN, ///< by something that is not locker, such as `etcdctl lock`
 };
 
@@ -197,11 +200,15 @@ struct info {
   std::uint32_t pid = 0; ///< the holder's process on `host`; 0: not known
   std::string program{};
   std::optional<std::chrono::system_clock::time_point> since{}; ///< when it was asked for, by the holder's clock
-  std::uint32_t waiters = 0;                                    ///< how many clients wait behind the holder
+  std::uint32_t waiters = 0; ///< how many clients wait behind those who hold it
   /// How long the holder's lease lasts if it is not kept alive from now on. Not told by this release: always nothing.
   std::optional<milliseconds> lease_left{};
   /// The revision of etcd at which it was so; 0: not known. It rises with every write to etcd, of whatever key.
   std::int64_t revision = 0;
+  /// How many hold it: more than one only if it is shared. All else here is of the one who has held it for the longest
+  /// time; in what guard::info says of a guard that holds it is of this guard, and 1.
+  std::uint32_t holders = 0;
+  std::uint32_t limit = 0; ///< how many may hold it at the same time, if it is shared with a limit; else 0
 
   bool held() const noexcept { return token != 0; }
 };
@@ -228,6 +235,12 @@ struct lock_options {
   /// at risk, and is null when that was asked for. None runs after guard::unlock has returned or the client has gone;
   /// the guard's destructor does not wait for it.
   change_function on_change{};
+  /// To hold it together with others, at most so many at the same time: a counting semaphore. All that want a lock at the
+  /// same time must say the same limit, or the later one fails with errc::invalid and both numbers. Zero: no limit.
+  std::uint32_t limit = 0;
+  /// To hold it together with all others who ask for it so: the read side of a read-write lock. Who wants it alone waits
+  /// until none of them is left, and those who come later wait behind him. Not with client::lock_all, nor is `limit`.
+  bool shared = false;
 };
 
 /// How long to wait, from any duration.
@@ -267,6 +280,18 @@ public:
   const char *or_null(const std::optional<std::string> &text, const char *argument) const noexcept {
     return text ? (*this)(*text, argument) : nullptr;
   }
+  /// What names there are to be locked: one, or several at once.
+  const char *names(const std::string &name) const noexcept { return (*this)(name, "name"); }
+  std::vector<const char *> names(const std::vector<std::string> &names) const {
+    std::vector<const char *> all;
+    if (names.empty() && !e_.failed()) e_.fail(errc::invalid, "names", " is empty");
+    for (const auto &name : names) {
+      char argument[32];
+      std::snprintf(argument, sizeof argument, "names[%zu]", all.size());
+      all.push_back((*this)(name, argument));
+    }
+    return all;
+  }
 
 private:
   const error_to &e_;
@@ -289,17 +314,23 @@ template <class Call> auto or_throw(Call call) {
 
 template <class T> void free_data(void *data) noexcept { delete static_cast<T *>(data); }
 
+inline mode to_mode(std::int32_t m) noexcept {
+  return m == LOCKER_FREE || m == LOCKER_SHARED || m == LOCKER_FOREIGN ? static_cast<mode>(m) : mode::exclusive;
+}
+
 inline info to_info(const locker_info &c) {
   info i;
   i.name = c.name;
   i.token = c.token;
-  i.mode = c.mode == LOCKER_FREE || c.mode == LOCKER_FOREIGN ? static_cast<mode>(c.mode) : mode::exclusive;
+  i.mode = to_mode(c.mode);
   i.value = c.value;
   i.reason = c.reason;
   i.host = c.host;
   i.pid = c.pid;
   i.program = c.program;
   if (c.since_ms != 0) i.since = std::chrono::system_clock::time_point(milliseconds(c.since_ms));
+  i.holders = c.holders;
+  i.limit = c.limit;
   i.waiters = c.waiters;
   if (c.lease_left_ms >= 0) i.lease_left = milliseconds(c.lease_left_ms);
   i.revision = c.revision;
@@ -342,7 +373,7 @@ private:
 
 } // namespace detail
 
-/// One acquisition of one lock. It unlocks when it goes, without waiting for etcd to confirm.
+/// One acquisition of one lock, or of several at once. It unlocks when it goes, without waiting for etcd to confirm.
 class guard {
 public:
   /// No lock at all: what a moved-from guard is.
@@ -355,11 +386,19 @@ public:
   /// Whether the lock is held now, as far as this process can know.
   bool held() const noexcept { return state() == locker::state::held || state() == locker::state::at_risk; }
   explicit operator bool() const noexcept { return held(); }
+  /// The names of its locks, in the order of client::lock_all; none once it is unlocked.
+  std::vector<std::string> names() const {
+    std::vector<std::string> all;
+    char name[LOCKER_NAME_MAX + 1];
+    while (locker_guard_name(handle_.get(), all.size(), name, sizeof name) != 0) all.emplace_back(name);
+    return all;
+  }
   /// For how long the lock stays held if etcd stops answering now; zero when it is not held.
   milliseconds remaining() const noexcept { return milliseconds(locker_guard_remaining_ms(handle_.get())); }
 
 #if LOCKER_HPP_THROWS
-  /// What client::get would say of this guard, from memory. Throws errc::bad_handle once it is unlocked.
+  /// What client::get would say of this guard, from memory; of several locks it is about the first, and of one that
+  /// waits about who is in the way. Throws errc::bad_handle once it is unlocked.
   locker::info info() const {
     return detail::or_throw([&](const error_to &e) { return read(e); });
   }
@@ -461,7 +500,7 @@ public:
       : handle_(detail::or_throw([&](const error_to &e) { return connect(endpoints, options, e); })) {}
 
   /// Acquires the lock `name`, first come first served, however long that takes. Two guards for one name exclude
-  /// each other, also within one client and one thread.
+  /// each other, also within one client and one thread, unless both share it.
   [[nodiscard]] guard lock(const std::string &name, const lock_options &options = {}) const {
     return detail::or_throw([&](const error_to &e) { return acquire(name, limit(), options, e); });
   }
@@ -485,6 +524,37 @@ public:
   /// `timeout` ends first it ends with errc::timeout.
   [[nodiscard]] guard lock_start(const std::string &name, const lock_options &options = {}, limit timeout = {}) const {
     return detail::or_throw([&](const error_to &e) { return start(name, timeout, options, e); });
+  }
+
+  /// Acquires all these locks or none, in one request and with one token, however long that takes: at most
+  /// LOCKER_NAMES_MAX, none of them twice. The guard is held once it is the first in all their queues, and ends as a
+  /// whole, also when only one of the locks is lost. Two such requests never wait for each other, in whatever order
+  /// they have their names; but who holds one guard and asks for another may wait for ever, as with any lock.
+  [[nodiscard]] guard lock_all(const std::vector<std::string> &names, const lock_options &options = {}) const {
+    return detail::or_throw([&](const error_to &e) { return acquire(names, limit(), options, e); });
+  }
+  /// Nothing if somebody holds one of them.
+  [[nodiscard]] std::optional<guard> try_lock_all(const std::vector<std::string> &names,
+                                                  const lock_options &options = {}) const {
+    return try_lock_all_for(names, milliseconds(0), options);
+  }
+  /// Nothing if they do not come to be free within `timeout`.
+  [[nodiscard]] std::optional<guard> try_lock_all_for(const std::vector<std::string> &names, limit timeout,
+                                                      const lock_options &options = {}) const {
+    return detail::or_throw([&](const error_to &e) { return acquire_in_time(names, timeout, options, e); });
+  }
+#ifdef __cpp_lib_jthread
+  /// Nothing if a stop was requested before they came; then it leaves their queues, behind the call.
+  [[nodiscard]] std::optional<guard> lock_all(const std::vector<std::string> &names,
+                                              const std::same_as<std::stop_token> auto &stop,
+                                              const lock_options &options = {}) const {
+    return detail::or_throw([&](const error_to &e) { return acquire_unless(stop, names, options, e); });
+  }
+#endif
+  /// As lock_start, of several names.
+  [[nodiscard]] guard lock_all_start(const std::vector<std::string> &names, const lock_options &options = {},
+                                     limit timeout = {}) const {
+    return detail::or_throw([&](const error_to &e) { return start(names, timeout, options, e); });
   }
 
   /// Reads who holds the lock `name`. A free lock is an info with token 0.
@@ -569,6 +639,52 @@ public:
   [[nodiscard]] guard lock_start(const std::string &name, const error_to &e) const noexcept {
     return lock_start(name, {}, e);
   }
+  [[nodiscard]] guard lock_all(const std::vector<std::string> &names, const lock_options &options,
+                               const error_to &e) const noexcept {
+    return acquire(names, limit(), options, e);
+  }
+  [[nodiscard]] guard lock_all(const std::vector<std::string> &names, const error_to &e) const noexcept {
+    return lock_all(names, {}, e);
+  }
+  [[nodiscard]] std::optional<guard> try_lock_all(const std::vector<std::string> &names, const lock_options &options,
+                                                  const error_to &e) const noexcept {
+    return acquire_in_time(names, milliseconds(0), options, e);
+  }
+  [[nodiscard]] std::optional<guard> try_lock_all(const std::vector<std::string> &names,
+                                                  const error_to &e) const noexcept {
+    return try_lock_all(names, {}, e);
+  }
+  [[nodiscard]] std::optional<guard> try_lock_all_for(const std::vector<std::string> &names, limit timeout,
+                                                      const lock_options &options, const error_to &e) const noexcept {
+    return acquire_in_time(names, timeout, options, e);
+  }
+  [[nodiscard]] std::optional<guard> try_lock_all_for(const std::vector<std::string> &names, limit timeout,
+                                                      const error_to &e) const noexcept {
+    return try_lock_all_for(names, timeout, {}, e);
+  }
+#ifdef __cpp_lib_jthread
+  [[nodiscard]] std::optional<guard> lock_all(const std::vector<std::string> &names,
+                                              const std::same_as<std::stop_token> auto &stop,
+                                              const lock_options &options, const error_to &e) const noexcept {
+    return acquire_unless(stop, names, options, e);
+  }
+  [[nodiscard]] std::optional<guard> lock_all(const std::vector<std::string> &names,
+                                              const std::same_as<std::stop_token> auto &stop,
+                                              const error_to &e) const noexcept {
+    return acquire_unless(stop, names, {}, e);
+  }
+#endif
+  [[nodiscard]] guard lock_all_start(const std::vector<std::string> &names, const lock_options &options, limit timeout,
+                                     const error_to &e) const noexcept {
+    return start(names, timeout, options, e);
+  }
+  [[nodiscard]] guard lock_all_start(const std::vector<std::string> &names, const lock_options &options,
+                                     const error_to &e) const noexcept {
+    return start(names, limit(), options, e);
+  }
+  [[nodiscard]] guard lock_all_start(const std::vector<std::string> &names, const error_to &e) const noexcept {
+    return lock_all_start(names, {}, e);
+  }
   info get(const std::string &name, const error_to &e) const noexcept { return read<locker_get>(name, e); }
   info get_cached(const std::string &name, const error_to &e) const noexcept {
     return read<locker_get_cached>(name, e);
@@ -625,16 +741,18 @@ private:
     return owned(handle);
   }
 
-  /// A guard of either way to lock; an empty one if that fails.
-  template <auto Lock>
-  guard locked(const std::string &name, limit timeout, const lock_options &options, const error_to &e) const {
+  /// A guard of either way to lock, of one name (`One`) or of several (`All`); an empty one if that fails.
+  template <auto One, auto All, class Names>
+  guard locked(const Names &names, limit timeout, const lock_options &options, const error_to &e) const {
     const detail::texts c(e);
     locker_lock_options o{};
     o.struct_size = sizeof o;
     o.value = c.or_null(options.value, "value");
     o.reason = c.or_null(options.reason, "reason");
     o.timeout_ms = timeout.ms();
-    const char *const c_name = c(name, "name");
+    o.limit = options.limit;
+    o.shared = options.shared;
+    const auto c_names = c.names(names);
     if (e.failed()) return {};
     if (options.on_change) {
       o.on_change = detail::call_change;
@@ -642,26 +760,31 @@ private:
       o.user_data = new change_function(options.on_change); // the library's from here on
     }
     locker_guard handle{0};
-    e.ok(Lock(handle_.get(), c_name, &o, &handle, e.c()));
+    if constexpr (std::is_same_v<Names, std::string>) e.ok(One(handle_.get(), c_names, &o, &handle, e.c()));
+    else e.ok(All(handle_.get(), c_names.data(), c_names.size(), &o, &handle, e.c()));
     return guard(handle);
   }
-  guard acquire(const std::string &name, limit timeout, const lock_options &options, const error_to &e) const {
-    return locked<locker_lock>(name, timeout, options, e);
+  template <class Names>
+  guard acquire(const Names &names, limit timeout, const lock_options &options, const error_to &e) const {
+    return locked<locker_lock, locker_lock_all>(names, timeout, options, e);
   }
-  guard start(const std::string &name, limit timeout, const lock_options &options, const error_to &e) const {
-    return locked<locker_lock_start>(name, timeout, options, e);
+  template <class Names>
+  guard start(const Names &names, limit timeout, const lock_options &options, const error_to &e) const {
+    return locked<locker_lock_start, locker_lock_all_start>(names, timeout, options, e);
   }
-  std::optional<guard> acquire_in_time(const std::string &name, limit timeout, const lock_options &options,
+  template <class Names>
+  std::optional<guard> acquire_in_time(const Names &names, limit timeout, const lock_options &options,
                                        const error_to &e) const {
-    auto acquired = acquire(name, timeout, options, e);
+    auto acquired = acquire(names, timeout, options, e);
     if (e.in_time(e.c()->code)) return acquired;
     return std::nullopt;
   }
 #ifdef __cpp_lib_jthread
-  std::optional<guard> acquire_unless(const std::stop_token &stop, const std::string &name,
-                                      const lock_options &options, const error_to &e) const {
+  template <class Names>
+  std::optional<guard> acquire_unless(const std::stop_token &stop, const Names &names, const lock_options &options,
+                                      const error_to &e) const {
     if (stop.stop_requested()) return std::nullopt;
-    auto waiting = start(name, limit(), options, e);
+    auto waiting = start(names, limit(), options, e);
     if (e.failed()) return std::nullopt;
     std::atomic<bool> left{false};
     {
@@ -713,13 +836,16 @@ private:
   owned handle_;
 };
 
-/// A named lock as a TimedLockable, for std::lock_guard, std::unique_lock and std::scoped_lock. Threads may share
-/// one; each has its own guard in it, so that one whose lock was lost cannot unlock another's. The client must
-/// outlive it. As with std::mutex, a thread that locks it twice waits for itself.
+/// A named lock as a TimedLockable, for std::lock_guard, std::unique_lock and std::scoped_lock, and to be shared, for
+/// std::shared_lock. Threads may share one; each has its own guard in it, so that one whose lock was lost cannot unlock
+/// another's. The client must outlive it. As with std::shared_mutex, a thread that has it must not lock it again.
+/// With lock_options::limit it is a semaphore.
 class mutex {
 public:
   explicit mutex(const client &client, std::string name, lock_options options = {})
-      : client_(client), name_(std::move(name)), options_(std::move(options)) {}
+      : client_(client), name_(std::move(name)), options_(std::move(options)), shared_(options_) {
+    shared_.shared = true;
+  }
   explicit mutex(client &&, std::string, lock_options = {}) = delete; // it would outlive its client
   mutex(const mutex &) = delete;
   mutex &operator=(const mutex &) = delete;
@@ -732,6 +858,16 @@ public:
   }
   template <class Clock, class Duration> bool try_lock_until(const std::chrono::time_point<Clock, Duration> &time) {
     return keep(client_.try_lock_for(name_, until(time), options_));
+  }
+  /// Together with all others who lock it so.
+  void lock_shared() { keep(client_.lock(name_, shared_)); }
+  bool try_lock_shared() { return keep(client_.try_lock(name_, shared_)); }
+  template <class Rep, class Period> bool try_lock_shared_for(const std::chrono::duration<Rep, Period> &timeout) {
+    return keep(client_.try_lock_for(name_, not_negative(timeout), shared_));
+  }
+  template <class Clock, class Duration>
+  bool try_lock_shared_until(const std::chrono::time_point<Clock, Duration> &time) {
+    return keep(client_.try_lock_for(name_, until(time), shared_));
   }
 #endif
 
@@ -749,6 +885,19 @@ public:
   bool try_lock_until(const std::chrono::time_point<Clock, Duration> &time, const error_to &e) noexcept {
     return keep(client_.try_lock_for(name_, until(time), options_, e));
   }
+  void lock_shared(const error_to &e) noexcept {
+    auto acquired = client_.lock(name_, shared_, e);
+    if (!e.failed()) keep(std::move(acquired));
+  }
+  bool try_lock_shared(const error_to &e) noexcept { return keep(client_.try_lock(name_, shared_, e)); }
+  template <class Rep, class Period>
+  bool try_lock_shared_for(const std::chrono::duration<Rep, Period> &timeout, const error_to &e) noexcept {
+    return keep(client_.try_lock_for(name_, not_negative(timeout), shared_, e));
+  }
+  template <class Clock, class Duration>
+  bool try_lock_shared_until(const std::chrono::time_point<Clock, Duration> &time, const error_to &e) noexcept {
+    return keep(client_.try_lock_for(name_, until(time), shared_, e));
+  }
 
   /// Unlocks without waiting for etcd to confirm. It cannot tell that the lock was lost meanwhile: ask guard()
   /// before, or use client::lock.
@@ -756,6 +905,7 @@ public:
     const std::lock_guard<std::mutex> lock(own_);
     guards_.erase(std::this_thread::get_id());
   }
+  void unlock_shared() noexcept { unlock(); }
 
   /// The guard of the calling thread, until it unlocks: its token, and whether it is still held.
   const locker::guard &guard() const {
@@ -786,6 +936,7 @@ private:
   const client &client_;
   const std::string name_;
   const lock_options options_;
+  lock_options shared_; ///< the same, to share it
   mutable std::mutex own_;
   std::unordered_map<std::thread::id, locker::guard> guards_;
 };

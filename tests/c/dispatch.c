@@ -60,13 +60,6 @@ static void changes_come_in_order_on_this_thread(void) {
   CHECK(threads("locker-call") == 0);
 }
 
-static void delete_queue(const char *name) {
-  char command[512];
-  snprintf(command, sizeof command, "ETCDCTL_API=3 ETCDCTL_ENDPOINTS='%s' etcdctl del --prefix '%s%s/' >/dev/null",
-           endpoints(), prefix(), name);
-  CHECK(system(command) == 0);
-}
-
 /* What nobody asked for: a wait that took too long, and a loss. */
 static void other_ends_are_told(void) {
   story late = STORY, loses = STORY;
@@ -197,6 +190,8 @@ static void call_everything(story *story, locker_guard guard) {
   FAILS(LOCKER_BAD_CONTEXT, "callback", locker_dispatch(second, 0, NULL, &error));
   FAILS(LOCKER_BAD_CONTEXT, "callback", locker_connect(endpoints(), NULL, &c, &error));
   FAILS(LOCKER_BAD_CONTEXT, "callback", locker_lock(client, "other", NULL, &g, &error));
+  const char *names[] = {"other", "another"};
+  FAILS(LOCKER_BAD_CONTEXT, "callback", locker_lock_all(client, names, 2, NULL, &g, &error));
   FAILS(LOCKER_BAD_CONTEXT, "callback", locker_get(client, "other", 0, &info, &error));
   FAILS(LOCKER_BAD_CONTEXT, "callback", locker_watch(client, "other", NULL, &w, &error));
   FAILS(LOCKER_BAD_CONTEXT, "callback", locker_wait(guard, 0, &error));
@@ -206,6 +201,8 @@ static void call_everything(story *story, locker_guard guard) {
   CHECK(fd_of(client) >= 0 && locker_guard_state(guard) == LOCKER_HELD);
   OK(locker_wait(guard, LOCKER_NO_WAIT, &error));
   OK(locker_lock_start(client, "other", NULL, &g, &error));
+  OK(locker_unlock(g, LOCKER_NO_WAIT, &error));
+  OK(locker_lock_all_start(client, names, 2, NULL, &g, &error));
   OK(locker_unlock(g, LOCKER_NO_WAIT, &error));
   OK(locker_unlock(guard, LOCKER_NO_WAIT, &error));
   FAILS(LOCKER_BAD_HANDLE, "guard", locker_unlock(guard, LOCKER_NO_WAIT, &error));

@@ -45,14 +45,6 @@ static void was_lost(story *story, locker_guard guard, locker_loss how) {
   FAILS(LOCKER_BAD_HANDLE, "guard", locker_unlock(guard, 0, &error));
 }
 
-/* Somebody deletes by hand all that is in the queue of a lock. */
-static void delete_queue(const char *name) {
-  char command[512];
-  snprintf(command, sizeof command, "ETCDCTL_API=3 ETCDCTL_ENDPOINTS='%s' etcdctl del --prefix '%s%s/' >/dev/null",
-           endpoints(), prefix(), name);
-  CHECK(system(command) == 0);
-}
-
 static void deleted_while_held(void) {
   story story = STORY;
   locker_guard guard = told_to(&story, client, "deleted");

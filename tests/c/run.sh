@@ -66,11 +66,19 @@ run() {
 
 # The examples are built as their readers build them.
 examples() {
-  for example in lock watch loop; do
+  for example in lock watch loop transfer; do
     ${CC:-cc} -Wall -Wextra -Werror "$root/examples/$example.c" -o "$out/$example" -I"$root/include" -L"$out" -llocker ||
       return 1
   done
-  sh "$root/examples/check.sh" "$out/lock" "$out/watch" example.c && sh "$root/examples/check_loop.sh" "$out/loop"
+  sh "$root/examples/check.sh" "$out/lock" "$out/watch" example.c && sh "$root/examples/check_loop.sh" "$out/loop" &&
+    transfers
+}
+
+# There and back at the same time: both come to an end.
+transfers() {
+  timeout 60 "$out/transfer" account/815 account/4711 &
+  back=$!
+  timeout 60 "$out/transfer" account/4711 account/815 && wait "$back"
 }
 
 all=no

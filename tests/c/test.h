@@ -9,6 +9,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,6 +82,43 @@ static inline locker_guard locked(locker_client client, const char *name) {
   return guard;
 }
 
+/* What is known of the lock in etcd. */
+static inline locker_info got(locker_client client, const char *name) {
+  locker_info info;
+  OK(locker_get(client, name, 0, &info, &error));
+  return info;
+}
+
+/* Runs etcdctl with these words against the same etcd, and gives its output to be read and closed. */
+static inline FILE *etcdctl(const char *format, ...) {
+  char words[512], command[1024];
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(words, sizeof words, format, arguments);
+  va_end(arguments);
+  snprintf(command, sizeof command, "ETCDCTL_API=3 ETCDCTL_ENDPOINTS='%s' exec etcdctl %s", endpoints(), words);
+  FILE *output = popen(command, "r");
+  CHECK(output);
+  return output;
+}
+
+/* Somebody deletes by hand all that is in the queue of a lock. */
+static inline void delete_queue(const char *name) {
+  FILE *output = etcdctl("del --prefix '%s%s/'", prefix(), name);
+  int deleted = 0;
+  CHECK(fscanf(output, "%d", &deleted) == 1 && pclose(output) == 0 && deleted > 0);
+}
+
+/* How many are in the queue of a lock: keys, of those who hold it and those who wait. */
+static inline int keys_of(const char *name) {
+  char line[512];
+  int keys = 0;
+  FILE *output = etcdctl("get --keys-only --prefix '%s%s/'", prefix(), name);
+  while (fgets(line, sizeof line, output)) keys += *line == '/';
+  CHECK(pclose(output) == 0);
+  return keys;
+}
+
 /* At the end of each test. */
 static inline void leave(locker_client client) {
   OK(locker_disconnect(client, 0, &error));
@@ -104,6 +142,11 @@ static inline pthread_t thread(void *(*body)(void *), void *argument) {
   pthread_t thread;
   CHECK(pthread_create(&thread, NULL, body, argument) == 0);
   return thread;
+}
+
+/* Returns when so many wait for a lock; two minutes are the end of a test that hangs. */
+static inline void await_waiters(locker_client client, const char *name, uint32_t waiters) {
+  for (int64_t end = now_ms() + 120 * 1000; got(client, name).waiters != waiters;) CHECK(now_ms() < end);
 }
 
 /* A number that callbacks count up and that others wait for. */

@@ -43,7 +43,16 @@ static void locks_and_watches(const std::string &endpoints) {
     guard.unlock(e);
     CHECK(!e && !watcher.next(20s, e)->held());
   }
+  locker::lock_options options;
+  options.limit = 2;
+  const auto seat = client.try_lock("seats", options, e), another = client.try_lock("seats", options, e);
+  CHECK(!e && seat && another && client.get("seats", e).holders == 2);
+  const auto both = client.lock_all({"y", "z"}, e);
+  CHECK(!e && both.held() && both.names().size() == 2 && !client.try_lock_all({"z", "x"}, e) && !e);
   locker::mutex mutex(client, "x");
+  mutex.lock_shared(e);
+  CHECK(!e && mutex.guard().held());
+  mutex.unlock_shared();
   mutex.lock(e);
   CHECK(!e && mutex.guard().held());
   mutex.unlock();

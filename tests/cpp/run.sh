@@ -50,6 +50,8 @@ examples() {
     says "$out/loop_example-$1" 'db-migrate held by loop.cpp' 'token [0-9]*' &&
     build errors_example "$1" $without_exceptions examples/errors.cpp &&
     says "$out/errors_example-$1" 'token [0-9]*' &&
+    build seats "$1" examples/seats.cpp &&
+    says "$out/seats-$1" '10 have worked, [1-3] at a time' &&
     stop_example "$1"
 }
 
@@ -69,7 +71,7 @@ for compiler in ${CXX:-g++ clang++}; do
   fi
   for std in c++17 c++20 c++23; do
     what="$compiler, $std"
-    for name in raii mutex bad_input errors loop; do program "$name" "$std" "tests/cpp/$name.cpp"; done
+    for name in raii mutex modes bad_input errors loop; do program "$name" "$std" "tests/cpp/$name.cpp"; done
     [ "$std" = c++17 ] || program stop "$std" tests/cpp/stop.cpp
     # shellcheck disable=SC2086 # words on purpose
     program no_exceptions "$std" $without_exceptions tests/cpp/no_exceptions.cpp

@@ -82,6 +82,30 @@ static void without_a_stop_it_is_a_lock() {
   CHECK(client.lock("w", {}).held()); // which is no stop_token
 }
 
+// Out of all their queues, also of those in which it was the first.
+static void several_at_once() {
+  const auto own = own_prefix();
+  const locker::client holds(endpoints(), own), waits(endpoints(), own);
+  auto guard = holds.lock("y");
+  std::optional<std::optional<locker::guard>> got;
+  std::jthread waiter([&](std::stop_token stop) { got = waits.lock_all({"x", "y"}, stop); });
+  await_keys(own, "x", 1);
+  waiter.request_stop();
+  waiter.join();
+  CHECK(got && !*got);
+  await_keys(own, "x", 0);
+  await_keys(own, "y", 1);
+  guard.unlock();
+  std::stop_source source;
+  std::error_code e;
+  const auto all = waits.lock_all({"x", "y"}, source.get_token(), {.reason = "a test"});
+  CHECK(all && all->held() && holds.get("y").reason == "a test");
+  CHECK(waits.lock_all({"v", "w"}, source.get_token(), e) && !e);
+  CHECK(!waits.lock_all({"w", "w"}, source.get_token(), e) && e == errc::invalid);
+  source.request_stop();
+  CHECK(all->held() && !waits.lock_all({"v", "w"}, source.get_token()));
+}
+
 static void what_fails_is_no_stop() {
   const locker::client client(endpoints(), own_prefix());
   std::stop_source source;
@@ -117,6 +141,7 @@ int main() {
     many_stops();
     a_stop_meets_the_lock();
     without_a_stop_it_is_a_lock();
+    several_at_once();
     what_fails_is_no_stop();
     on_change_goes_with_it();
   });

@@ -6,7 +6,7 @@ use libfuzzer_sys::arbitrary::{Arbitrary, Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use locker_abi::*;
 use std::ffi::{CString, c_char, c_void};
-use std::mem::MaybeUninit;
+use std::mem::{MaybeUninit, offset_of};
 use std::ptr::null;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -38,6 +38,23 @@ fn size<T>(u: &mut Unstructured<'_>) -> Result<usize> {
     Ok(if u.ratio(3, 4)? { size_of::<T>() } else { u.int_in_range(0..=size_of::<T>())? })
 }
 
+/// What C calls a `bool`, and what it should not.
+fn any_bool(u: &mut Unstructured<'_>) -> Result<MaybeUninit<bool>> {
+    let mut any = MaybeUninit::new(u.arbitrary::<bool>()?);
+    if u.ratio(1, 8)? {
+        // SAFETY: it has room for a byte.
+        unsafe { any.as_mut_ptr().cast::<u8>().write(u.arbitrary()?) };
+    }
+    Ok(any)
+}
+
+/// The library owns the user data of options whose size it takes for one.
+fn given(options: &locker_lock_options) {
+    if options.struct_size >= offset_of!(locker_lock_options, limit) {
+        GIVEN.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
 fn refused(code: locker_code, error: MaybeUninit<locker_error>) {
     // SAFETY: zeros are one, and so is what a call writes.
     let error = unsafe { error.assume_init() };
@@ -50,7 +67,7 @@ fn step(u: &mut Unstructured<'_>) -> Result<()> {
     let mut error = MaybeUninit::<locker_error>::zeroed();
     let e = Some(&mut error);
     let (id, time): (u64, i64) = (u.arbitrary()?, u.arbitrary()?);
-    let (name, text): (Text, Text) = (u.arbitrary()?, u.arbitrary()?);
+    let (name, text, other): (Text, Text, Text) = (u.arbitrary()?, u.arbitrary()?, u.arbitrary()?);
     let (client, guard, watcher) = (locker_client { id }, locker_guard { id }, locker_watcher { id });
     let (mut new_client, mut new_guard) = (MaybeUninit::zeroed(), MaybeUninit::zeroed());
     let (mut new_watcher, mut info) = (MaybeUninit::zeroed(), MaybeUninit::<locker_info>::zeroed());
@@ -65,7 +82,14 @@ fn step(u: &mut Unstructured<'_>) -> Result<()> {
         on_change: None,
         user_data,
         free_user_data: Some(free),
+        limit: u.arbitrary()?,
+        shared: any_bool(u)?,
+        reserved: if u.ratio(7, 8)? { [0; 3] } else { u.arbitrary()? },
     };
+    // Some of them, or none, and now and then a number that is not that of the names.
+    let texts = [name.pointer(), text.pointer(), other.pointer(), c"x".as_ptr()];
+    let count = if u.ratio(7, 8)? { u.int_in_range(0..=texts.len())? } else { u.int_in_range(61..=usize::MAX)? };
+    let names = if u.ratio(7, 8)? { texts.as_ptr() } else { null() };
     let watch = locker_watch_options {
         struct_size: size::<locker_watch_options>(u)?,
         on_event: None,
@@ -74,7 +98,7 @@ fn step(u: &mut Unstructured<'_>) -> Result<()> {
     };
     // SAFETY: all texts end with a NUL; the sizes of options are not above the true ones.
     let code = unsafe {
-        match u.int_in_range(0..=13)? {
+        match u.int_in_range(0..=15)? {
             0 => {
                 // No connection: its ttl is too short in any case.
                 let options = locker_connect_options {
@@ -95,10 +119,16 @@ fn step(u: &mut Unstructured<'_>) -> Result<()> {
             1 => locker_disconnect(client, time, e),
             2 => locker_get(client, name.pointer(), time, some.then_some(&mut info), e),
             3 | 4 => {
-                if lock.struct_size == size_of::<locker_lock_options>() {
-                    GIVEN.fetch_add(1, Ordering::SeqCst);
-                }
+                given(&lock);
                 locker_lock_start(client, name.pointer(), &lock, some.then_some(&mut new_guard), e)
+            }
+            14 => {
+                given(&lock);
+                locker_lock_all(client, names, count, &lock, some.then_some(&mut new_guard), e)
+            }
+            15 => {
+                given(&lock);
+                locker_lock_all_start(client, names, count, &lock, some.then_some(&mut new_guard), e)
             }
             5 => locker_wait(guard, time, e),
             6 => locker_unlock(guard, time, e),
@@ -127,6 +157,11 @@ fn step(u: &mut Unstructured<'_>) -> Result<()> {
     // SAFETY: they were given values above.
     assert_eq!(unsafe { (fd.assume_init(), ran.assume_init()) }, (-77, 77));
     assert!(locker_guard_state(guard) == locker_state::LOCKER_NONE && locker_guard_token(guard) == 0);
+    // As much as it has room for, and no more.
+    let (mut text, size) = ([1; 8], u.int_in_range(0..=7)?);
+    // SAFETY: there is room for so many bytes.
+    assert_eq!(unsafe { locker_guard_name(guard, u.arbitrary()?, text.as_mut_ptr(), size) }, 0);
+    assert_eq!(text, [c_char::from(size == 0), 1, 1, 1, 1, 1, 1, 1]);
     Ok(())
 }
 
