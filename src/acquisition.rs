@@ -251,6 +251,11 @@ impl Acquisition {
         self.course.when(|course| (!matches!(course.phase, Phase::Waiting)).then_some(())).await;
     }
 
+    /// Whether it waits no more.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.course.see(|course| !matches!(course.phase, Phase::Waiting))
+    }
+
     /// Returns when it has ended, with the reason.
     pub(crate) async fn ended(&self) -> Error {
         let why = self.course.when(|course| match &course.phase {
