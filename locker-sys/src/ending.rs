@@ -88,7 +88,8 @@ mod tests {
 
     #[test]
     fn those_that_are_over_are_not_kept() {
-        let (mut leaving, latches): (_, Vec<_>) = (Leaving::new(), (0..1000).map(|_| Arc::<Latch>::default()).collect());
+        let (mut leaving, latches): (_, Vec<_>) =
+            (Leaving::new(), (0..1000).map(|_| Arc::<Latch>::default()).collect());
         for latch in &latches {
             leaving.add(Ending::new(latch.clone(), None));
             latch.open();
