@@ -20,11 +20,14 @@
  *            only to what it is pointed at. `out` is written only on LOCKER_OK; `error` may be NULL.
  * THREADS    Every function may be called by any thread at any time, but not by a signal handler. A
  *            guard belongs to no thread: one may lock and another unlock. Ending a handle wakes those
- *            who wait in locker_lock, locker_wait and locker_watch_next.
+ *            who wait in locker_lock, locker_wait and locker_watch_next. pthread_cancel has no effect within a
+ *            call, nor in a callback that locker_dispatch runs: it ends the thread after that. A call needs up to 64 KB
+ *            of stack.
  * WAITING    `timeout_ms` in milliseconds. 0: for ever where one waits for other people (locker_lock,
  *            locker_wait, locker_watch_next), the client's timeout_ms where one waits for etcd, which
  *            is never waited for longer than that. LOCKER_NO_WAIT: not at all; the work goes on behind
- *            the call. More than a hundred years and less than LOCKER_NO_WAIT are LOCKER_INVALID.
+ *            the call, so that a lock that was unlocked so may be found busy for a moment, also by the thread
+ *            that did. More than a hundred years and less than LOCKER_NO_WAIT are LOCKER_INVALID.
  * CALLBACKS  Run on a thread of the library with signals blocked, one at a time for each client, in
  *            order. A slow one delays other callbacks, and the calls that wait for those to be over
  *            (locker_unlock, locker_unwatch, locker_disconnect, a locker_lock that fails) up to their
@@ -434,8 +437,11 @@ locker_code locker_lock_all_start(struct locker_client client,
                                   struct locker_guard *out,
                                   struct locker_error *error);
 
-// Waits until a guard is held. LOCKER_TIMEOUT leaves it in the queue.
-locker_code locker_wait(struct locker_guard guard, int64_t timeout_ms, struct locker_error *error);
+// Waits until a guard is held. LOCKER_TIMEOUT leaves it in the queue; unless options->timeout_ms of
+// locker_lock_start is what has ended, and with it the guard: then locker_guard_state gives LOCKER_ENDED.
+locker_code locker_wait(struct locker_guard guard,
+                        int64_t timeout_ms,
+                        struct locker_error *error);
 
 // Has on_change called for a guard that was made without, as if it had been made with it: also for what has
 // changed since (64 changes are kept). The library owns user_data from the call on, even a failed one.

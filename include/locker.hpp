@@ -90,7 +90,9 @@ template <> struct std::is_error_code_enum<locker::errc> : std::true_type {};
 namespace locker {
 
 /// The category of locker's codes. Four of them equal a standard condition: timed_out, operation_canceled,
-/// permission_denied, invalid_argument.
+/// permission_denied, invalid_argument. As any category in a header it is one for all that is linked together, but a
+/// plugin that was loaded with dlopen and RTLD_LOCAL may have one of its own, whose codes never equal the program's:
+/// hand a locker_error or a number over such a border.
 inline const std::error_category &category() noexcept {
   struct locker_category final : std::error_category {
     const char *name() const noexcept override { return "locker"; }
@@ -101,6 +103,11 @@ inline const std::error_category &category() noexcept {
       case errc::cancelled: return std::errc::operation_canceled;
       case errc::denied: return std::errc::permission_denied;
       case errc::invalid: return std::errc::invalid_argument;
+      case errc::lost:
+      case errc::unavailable:
+      case errc::bad_handle:
+      case errc::bad_context:
+      case errc::internal:
       default: return {code, *this};
       }
     }
@@ -318,6 +325,13 @@ inline mode to_mode(std::int32_t m) noexcept {
   return m == LOCKER_FREE || m == LOCKER_SHARED || m == LOCKER_FOREIGN ? static_cast<mode>(m) : mode::exclusive;
 }
 
+/// Another program wrote the time: it need not be one that this clock can count.
+inline std::chrono::system_clock::time_point to_time(std::int64_t since_ms) noexcept {
+  using clock = std::chrono::system_clock;
+  constexpr auto latest = std::chrono::duration_cast<milliseconds>(clock::duration::max());
+  return since_ms > latest.count() ? clock::time_point::max() : clock::time_point(milliseconds(since_ms));
+}
+
 inline info to_info(const locker_info &c) {
   info i;
   i.name = c.name;
@@ -328,7 +342,7 @@ inline info to_info(const locker_info &c) {
   i.host = c.host;
   i.pid = c.pid;
   i.program = c.program;
-  if (c.since_ms != 0) i.since = std::chrono::system_clock::time_point(milliseconds(c.since_ms));
+  if (c.since_ms != 0) i.since = to_time(c.since_ms);
   i.holders = c.holders;
   i.limit = c.limit;
   i.waiters = c.waiters;
@@ -373,7 +387,8 @@ private:
 
 } // namespace detail
 
-/// One acquisition of one lock, or of several at once. It unlocks when it goes, without waiting for etcd to confirm.
+/// One acquisition of one lock, or of several at once. It unlocks when it goes, without waiting for etcd to confirm: for a
+/// moment the lock may still be found busy, also by this thread. unlock() waits.
 class guard {
 public:
   /// No lock at all: what a moved-from guard is.
@@ -384,7 +399,10 @@ public:
   std::int64_t token() const noexcept { return locker_guard_token(handle_.get()); }
   locker::state state() const noexcept { return detail::to_state(locker_guard_state(handle_.get())); }
   /// Whether the lock is held now, as far as this process can know.
-  bool held() const noexcept { return state() == locker::state::held || state() == locker::state::at_risk; }
+  bool held() const noexcept {
+    const auto now = state(); // once: it may be at risk at one moment and held at the next
+    return now == locker::state::held || now == locker::state::at_risk;
+  }
   explicit operator bool() const noexcept { return held(); }
   /// The names of its locks, in the order of client::lock_all; none once it is unlocked.
   std::vector<std::string> names() const {
@@ -902,8 +920,9 @@ public:
   /// Unlocks without waiting for etcd to confirm. It cannot tell that the lock was lost meanwhile: ask guard()
   /// before, or use client::lock.
   void unlock() noexcept {
+    decltype(guards_)::node_type ended; // outside of own_: with it may go what on_change refers to, which may ask guard()
     const std::lock_guard<std::mutex> lock(own_);
-    guards_.erase(std::this_thread::get_id());
+    ended = guards_.extract(std::this_thread::get_id());
   }
   void unlock_shared() noexcept { unlock(); }
 
@@ -922,14 +941,21 @@ private:
   }
   template <class Clock, class Duration>
   static limit until(const std::chrono::time_point<Clock, Duration> &time) noexcept {
+    using rough = std::chrono::duration<double>;
     const auto now = Clock::now();
+    const auto left = rough(time.time_since_epoch()) - rough(now.time_since_epoch());
+    if (left < rough::zero()) return limit(milliseconds(0));
+    if (left > std::chrono::hours(24 * 365)) return limit(left); // the exact difference may be more than can be counted
     return time > now ? limit(time - now) : limit(milliseconds(0));
   }
 
   bool keep(std::optional<locker::guard> acquired) {
     if (!acquired) return false;
+    locker::guard lost; // as in unlock
     const std::lock_guard<std::mutex> lock(own_);
-    guards_[std::this_thread::get_id()] = std::move(*acquired);
+    auto &mine = guards_[std::this_thread::get_id()];
+    lost = std::move(mine);
+    mine = std::move(*acquired);
     return true;
   }
 

@@ -132,6 +132,11 @@ impl Guard {
     pub async fn wait(&self, limit: impl Into<Option<Duration>>) -> Result<()> {
         match limit.into() {
             None => self.settled().await,
+            // A timer would take a millisecond, and needs a runtime.
+            Some(limit) if limit.is_zero() => match self.state() {
+                State::Waiting => Err(self.acquisition.timed_out()),
+                _ => self.known_if_held(),
+            },
             Some(limit) => match timeout(limit, self.settled()).await {
                 Ok(settled) => settled,
                 Err(_) => Err(self.acquisition.timed_out()),
@@ -143,16 +148,17 @@ impl Guard {
     async fn settled(&self) -> Result<()> {
         loop {
             self.acquisition.settled().await;
-            match self.check() {
-                Ok(()) => {
-                    self.acquisition.owner_knows();
-                    return Ok(());
-                }
+            match self.known_if_held() {
                 // It was lost again meanwhile, and is to be had again.
                 Err(_) if self.state() == State::Waiting => (),
-                Err(error) => return Err(error),
+                known => return known,
             }
         }
+    }
+
+    /// What `check` says; that it is held counts as told.
+    fn known_if_held(&self) -> Result<()> {
+        self.check().inspect(|()| self.acquisition.owner_knows())
     }
 
     /// The next change of state, in order; `None` after ENDED was told. The same state is never told twice running, but

@@ -4,11 +4,12 @@ use crate::boundary::{Callback, Given, Input, boundary, output, text};
 use crate::context;
 use crate::dispatch::Dispatcher;
 use crate::due::Due;
+use crate::ending::{self, Ending, Leaving};
 use crate::event_loop::host_dispatches;
 use crate::fail::Fail;
 use crate::handle::Table;
 use crate::limit::Limit;
-use crate::line::{Ending, Line};
+use crate::line::Line;
 use crate::runtime::Runtime;
 use crate::types::*;
 use locker_core::{Connect, Info};
@@ -156,14 +157,22 @@ pub(crate) struct Client {
     pub(crate) runtime: Arc<Runtime>,
     /// A thread is made for the first callback.
     dispatcher: OnceCell<Dispatcher>,
+    members: Mutex<Members>,
+}
+
+struct Members {
     /// Its guards and watchers by handle; `None` once it is disconnected.
-    members: Mutex<Option<BTreeMap<u64, Weak<dyn Member>>>>,
+    open: Option<BTreeMap<u64, Weak<dyn Member>>>,
+    /// Those that ended before it and whose callbacks may still run.
+    leaving: Leaving,
 }
 
 /// What ends with its client.
 pub(crate) trait Member: Send + Sync {
-    /// Spends the handle, which wakes whoever waits; gives how its callbacks end.
-    fn end(&self, id: u64) -> Option<Ending>;
+    /// Spends the handle, which wakes whoever waits.
+    fn end(&self, id: u64);
+    /// How its callbacks end; `None` when there are none.
+    fn ending(&self) -> Option<Ending>;
 }
 
 impl Client {
@@ -174,7 +183,7 @@ impl Client {
         }
         let runtime = Runtime::get()?;
         let core = runtime.call(None, connect.into_future())?;
-        let members = Mutex::new(Some(BTreeMap::new()));
+        let members = Mutex::new(Members { open: Some(BTreeMap::new()), leaving: Leaving::new() });
         let client = Arc::new(Client { core, runtime, dispatcher, members });
         let id = CLIENTS.insert(client.clone());
         // A shutdown that began before the line above may have missed it.
@@ -206,19 +215,24 @@ impl Client {
     /// Opens a handle that ends with this client.
     pub(crate) fn adopt<T: Member + 'static>(&self, table: &Table<T>, member: &Arc<T>) -> Result<u64, Fail> {
         let mut members = self.members();
-        let members = members.as_mut().ok_or_else(|| Fail::cancelled("the client was disconnected"))?;
+        let members = members.open.as_mut().ok_or_else(|| Fail::cancelled("the client was disconnected"))?;
         let id = table.insert(member.clone());
         let weak: Weak<dyn Member> = Arc::<T>::downgrade(member);
         members.insert(id, weak);
         Ok(id)
     }
 
-    /// Spends a handle that `adopt` opened.
-    pub(crate) fn release<T>(&self, table: &Table<T>, id: u64) -> Result<Arc<T>, Fail> {
+    /// Spends a handle that `adopt` opened. `disconnect` waits for its callbacks all the same.
+    pub(crate) fn release<T: Member>(&self, table: &Table<T>, id: u64) -> Result<Arc<T>, Fail> {
         let member = table.take(id)?;
-        if let Some(members) = self.members().as_mut() {
-            members.remove(&id);
+        let mut members = self.members();
+        // Else a disconnect has found it where it was.
+        if members.open.as_mut().is_some_and(|open| open.remove(&id).is_some())
+            && let Some(ending) = member.ending()
+        {
+            members.leaving.add(ending);
         }
+        drop(members);
         Ok(member)
     }
 
@@ -246,7 +260,10 @@ impl Client {
     fn disconnect(&self, limit: Limit) -> Result<(), Fail> {
         let deadline = limit.deadline(self.core.timeout());
         let (confirmed, callbacks) = self.end(limit);
-        confirmed.and(callbacks.iter().try_for_each(|callback| quiet(callback, limit, deadline)))
+        let ended = confirmed.and(callbacks.iter().try_for_each(|callback| quiet(callback, limit, deadline)));
+        // A shutdown waits for those that this did not wait for.
+        ending::leave(callbacks);
+        ended
     }
 
     /// `disconnect` behind the call, for `locker_shutdown`: gives how its callbacks end.
@@ -277,11 +294,19 @@ impl Client {
     }
 
     fn end_members(&self) -> Vec<Ending> {
-        let members = self.members().take().unwrap_or_default();
-        members.into_iter().filter_map(|(id, member)| member.upgrade()?.end(id)).collect()
+        let (open, mut endings) = {
+            let mut members = self.members();
+            (members.open.take().unwrap_or_default(), members.leaving.take())
+        };
+        for (id, member) in open {
+            let Some(member) = member.upgrade() else { continue };
+            member.end(id);
+            endings.extend(member.ending());
+        }
+        endings
     }
 
-    fn members(&self) -> MutexGuard<'_, Option<BTreeMap<u64, Weak<dyn Member>>>> {
+    fn members(&self) -> MutexGuard<'_, Members> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

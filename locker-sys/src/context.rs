@@ -15,7 +15,25 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 /// How many of them run. A child of fork has the number of that moment, and none of them.
 static RUNNING: AtomicUsize = AtomicUsize::new(0);
 
-thread_local!(static CALLBACK: Cell<bool> = const { Cell::new(false) });
+thread_local! {
+    static CALLBACK: Cell<bool> = const { Cell::new(false) };
+    /// Not the number that the standard library gives: it is gone before the thread's last code has run.
+    static THREAD: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A number that no other thread has.
+pub(crate) fn new_thread() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The number of this thread, also while its thread-local data is being destroyed.
+pub(crate) fn this_thread() -> u64 {
+    if THREAD.get() == 0 {
+        THREAD.set(new_thread());
+    }
+    THREAD.get()
+}
 
 /// A thread of the library, from before its start to its end, or the making of one.
 pub(crate) struct Running(());
@@ -64,8 +82,9 @@ extern "C" fn forked() {
     GENERATION.fetch_add(1, Ordering::SeqCst);
 }
 
-/// Marks the thread as one that runs callbacks.
-pub(crate) fn mark_callback_thread() {
+/// Marks the thread as one that runs callbacks, and gives it this number.
+pub(crate) fn mark_callback_thread(number: u64) {
+    THREAD.set(number);
     CALLBACK.set(true);
 }
 

@@ -10,11 +10,10 @@ use crate::line::{Job, Jobs, Line};
 use crate::runtime::Runtime;
 use crate::thread::Thread;
 use std::sync::{Arc, mpsc};
-use std::thread::{self, ThreadId};
 
 pub(crate) enum Dispatcher {
     /// It ends when this and all its lines are gone and what they posted is done.
-    Thread { jobs: mpsc::Sender<Job>, id: ThreadId },
+    Thread { jobs: mpsc::Sender<Job>, id: u64 },
     /// `locker_dispatch`.
     Host(Arc<Due>),
 }
@@ -22,13 +21,13 @@ pub(crate) enum Dispatcher {
 impl Dispatcher {
     pub(crate) fn start(runtime: &Runtime) -> Result<Self, Fail> {
         let (jobs, due) = mpsc::channel::<Job>();
+        let id = context::new_thread();
         let thread = Thread::spawn("locker-call", move || {
-            context::mark_callback_thread();
+            context::mark_callback_thread(id);
             for job in due {
-                job();
+                job.run();
             }
         })?;
-        let id = thread.id();
         runtime.keep(thread);
         Ok(Dispatcher::Thread { jobs, id })
     }
@@ -40,7 +39,7 @@ impl Dispatcher {
     /// Whether this call is made by a callback of this client: then no other callback of it runs.
     pub(crate) fn is_calling(&self) -> bool {
         match self {
-            Dispatcher::Thread { id, .. } => context::in_callback() && thread::current().id() == *id,
+            Dispatcher::Thread { id, .. } => context::in_callback() && context::this_thread() == *id,
             Dispatcher::Host(due) => due.is_calling(),
         }
     }

@@ -7,10 +7,10 @@ use crate::ready::Ready;
 use std::collections::VecDeque;
 use std::os::fd::RawFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread::{self, ThreadId};
 
 /// A queue whose descriptor is readable while there is something in it. It cannot grow beyond two jobs for each
-/// subscriber: what is next is fetched when the last has been told.
+/// subscriber, since what is next is fetched when the last has been told; those of subscribers that are gone are swept out
+/// when they may be the greater part of it.
 pub(crate) struct Due {
     state: Mutex<State>,
     /// Whose turn it is, of several threads that dispatch.
@@ -22,13 +22,15 @@ struct State {
     /// `None` once the client is disconnected.
     ready: Option<Ready>,
     /// Who runs callbacks now.
-    caller: Option<ThreadId>,
+    caller: Option<u64>,
+    /// With so many jobs it is time to sweep.
+    full: usize,
 }
 
 impl Due {
     pub(crate) fn new() -> Result<Self, Fail> {
         let ready = Ready::new().map_err(|e| Fail::exhausted("make a descriptor for the event loop", e))?;
-        let state = State { jobs: VecDeque::new(), ready: Some(ready), caller: None };
+        let state = State { jobs: VecDeque::new(), ready: Some(ready), caller: None, full: 16 };
         Ok(Due { state: Mutex::new(state), turn: Mutex::new(()) })
     }
 
@@ -37,16 +39,17 @@ impl Due {
         fd.ok_or_else(|| Fail::cancelled("the client was disconnected"))
     }
 
-    /// A job that comes too late is dropped.
-    pub(crate) fn post(&self, job: Job) {
+    /// False if it comes too late.
+    pub(crate) fn post(&self, job: Job) -> bool {
         let mut state = self.state();
-        let Some(ready) = &mut state.ready else {
-            // It may free the host's user data, which may call us.
-            drop(state);
-            return;
-        };
+        let Some(ready) = &mut state.ready else { return false };
         ready.set();
+        if state.jobs.len() >= state.full {
+            state.jobs.retain(|job| !job.is_done());
+            state.full = 16 + 2 * state.jobs.len();
+        }
         state.jobs.push_back(job);
+        true
     }
 
     /// Closes the descriptor and drops what is due.
@@ -70,14 +73,19 @@ impl Due {
                 break;
             }
             let Some(job) = self.next() else { break };
-            ran += usize::from(job());
+            ran += usize::from(job.run());
         }
         ran
     }
 
     /// Whether this call is made by one of its callbacks.
     pub(crate) fn is_calling(&self) -> bool {
-        context::in_callback() && self.state().caller == Some(thread::current().id())
+        context::in_callback() && self.state().caller == Some(context::this_thread())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.state().jobs.len()
     }
 
     fn next(&self) -> Option<Job> {
@@ -104,7 +112,7 @@ struct Calling<'a> {
 
 impl<'a> Calling<'a> {
     fn begin(due: &'a Due) -> Self {
-        due.state().caller = Some(thread::current().id());
+        due.state().caller = Some(context::this_thread());
         Calling { due, _marked: context::InCallback::begin() }
     }
 }
@@ -123,17 +131,31 @@ impl Drop for Calling<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::line::Work;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    /// Work that is never done.
+    struct Always<W>(W);
+
+    impl<W: Fn() -> bool + Send + Sync> Work for Always<W> {
+        fn run(&self) -> bool {
+            self.0()
+        }
+
+        fn is_done(&self) -> bool {
+            false
+        }
+    }
 
     fn posted(due: &Arc<Due>, count: usize, called: bool) -> Arc<AtomicUsize> {
         let runs = Arc::new(AtomicUsize::new(0));
         for _ in 0..count {
             let runs = runs.clone();
-            due.post(Box::new(move || {
+            due.post(Arc::new(Always(move || {
                 runs.fetch_add(1, Ordering::SeqCst);
                 called
-            }));
+            })));
         }
         runs
     }
@@ -151,11 +173,11 @@ mod tests {
     fn what_comes_meanwhile_waits_for_the_next_time() {
         let due = Arc::new(Due::new().unwrap());
         let again = due.clone();
-        due.post(Box::new(move || {
+        due.post(Arc::new(Always(move || {
             assert!(again.is_calling());
             posted(&again, 1, true);
             true
-        }));
+        })));
         assert_eq!((due.run(0), due.run(0), due.run(0)), (1, 1, 0));
         assert!(!due.is_calling() && !context::in_callback());
     }

@@ -4,10 +4,11 @@ use crate::boundary::{Callback, Given, UserData, boundary, getter, output, write
 use crate::client::{CLIENTS, Client, Member, quiet};
 use crate::context;
 use crate::convert::millis;
+use crate::ending::Ending;
 use crate::fail::Fail;
 use crate::handle::Table;
 use crate::limit::Limit;
-use crate::line::{Ending, Line};
+use crate::line::Line;
 use crate::lock::with_options;
 use crate::park::parked;
 use crate::types::*;
@@ -19,7 +20,8 @@ use std::time::{Duration, Instant};
 
 static GUARDS: Table<Guard> = Table::new("guard");
 
-/// Waits until a guard is held. LOCKER_TIMEOUT leaves it in the queue.
+/// Waits until a guard is held. LOCKER_TIMEOUT leaves it in the queue; unless options->timeout_ms of
+/// locker_lock_start is what has ended, and with it the guard: then locker_guard_state gives LOCKER_ENDED.
 #[unsafe(no_mangle)]
 pub extern "C" fn locker_wait(
     guard: locker_guard,
@@ -183,14 +185,13 @@ impl Guard {
     }
 
     /// Waits without a task of its own, as long as there is time: it costs the runtime's thread nothing.
-    fn wait(self: &Arc<Self>, limit: Option<Duration>) -> Result<(), Fail> {
+    fn wait(&self, limit: Option<Duration>) -> Result<(), Fail> {
         let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         if let Some(outcome) = parked(deadline, self.core.wait(None)) {
             return Ok(outcome?);
         }
         // Says who is in the way.
-        let guard = self.clone();
-        self.client.runtime.call(None, async move { guard.core.wait(Duration::ZERO).await })
+        Ok(parked(None, self.core.wait(Duration::ZERO)).unwrap_or(Ok(()))?)
     }
 
     fn unlock(self: Arc<Self>, limit: Limit) -> Result<(), Fail> {
@@ -222,9 +223,12 @@ impl Guard {
 }
 
 impl Member for Guard {
-    fn end(&self, id: u64) -> Option<Ending> {
+    fn end(&self, id: u64) {
         let _ = GUARDS.take(id);
         self.silence();
+    }
+
+    fn ending(&self) -> Option<Ending> {
         self.told.get().cloned()
     }
 }

@@ -41,3 +41,13 @@ frozen! {
     }
     locker_watch_options: 32 { struct_size: 0, on_event: 8, user_data: 16, free_user_data: 24 }
 }
+
+// Without padding at the end: C leaves garbage there, and in what is newer than the library no garbage is told from a field.
+const _: () = {
+    assert!(offset_of!(locker_connect_options, reserved) + size_of::<i32>() == size_of::<locker_connect_options>());
+    assert!(offset_of!(locker_lock_options, reserved) + size_of::<[u8; 3]>() == size_of::<locker_lock_options>());
+    assert!(
+        offset_of!(locker_watch_options, free_user_data) + size_of::<locker_free_fn>()
+            == size_of::<locker_watch_options>()
+    );
+};

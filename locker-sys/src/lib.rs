@@ -8,6 +8,7 @@ mod context;
 mod convert;
 mod dispatch;
 mod due;
+mod ending;
 mod fail;
 mod handle;
 mod layout;

@@ -5,13 +5,20 @@
 
 use crate::boundary::Callback;
 use crate::due::Due;
+use crate::ending::{Cut, Ending};
 use crate::thread::{Latch, OpenOnDrop};
-use std::sync::{Arc, Mutex, PoisonError, Weak, mpsc};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc};
 use tokio::sync::oneshot;
 
-/// What is to be done where callbacks run. It says whether it called one.
-pub(crate) type Job = Box<dyn FnOnce() -> bool + Send>;
+/// What is to be done where callbacks run.
+pub(crate) trait Work: Send + Sync {
+    /// Does what comes next, and says whether it called a callback.
+    fn run(&self) -> bool;
+    /// Whether nothing is left to be done.
+    fn is_done(&self) -> bool;
+}
+
+pub(crate) type Job = Arc<dyn Work>;
 
 /// Where callbacks run.
 #[derive(Clone)]
@@ -21,10 +28,10 @@ pub(crate) enum Jobs {
 }
 
 impl Jobs {
-    /// What can no longer be done is dropped.
-    fn post(&self, job: Job) {
+    /// Whether it will be done.
+    fn post(&self, job: Job) -> bool {
         match self {
-            Jobs::Thread(jobs) => drop(jobs.send(job)),
+            Jobs::Thread(jobs) => jobs.send(job).is_ok(),
             Jobs::Host(due) => due.post(job),
         }
     }
@@ -40,8 +47,18 @@ where
     closed: Arc<Latch>,
 }
 
-/// Empty once nothing more is to be told.
-struct Slot<F>(Mutex<Option<Arc<Subscriber<F>>>>);
+/// What calls a callback, and says whether it did.
+type Tell<F> = Box<dyn FnOnce(&Callback<F>) -> bool + Send>;
+
+struct Slot<F>(Mutex<Open<F>>);
+
+struct Open<F> {
+    /// `None` once nothing more is to be told.
+    subscriber: Option<Arc<Subscriber<F>>>,
+    /// What is to be told next, and who waits for that. It is not in the queue: it goes with the subscriber, though the
+    /// queue may stand still.
+    next: Option<(Tell<F>, oneshot::Sender<()>)>,
+}
 
 /// Dropped in this order: who waits for the latch finds the user data freed.
 struct Subscriber<F> {
@@ -56,22 +73,19 @@ where
     pub(crate) fn new(jobs: Jobs, callback: Callback<F>) -> Self {
         let closed = Arc::<Latch>::default();
         let subscriber = Arc::new(Subscriber { callback, _closes: OpenOnDrop(closed.clone()) });
-        Line { jobs, slot: Arc::new(Slot(Mutex::new(Some(subscriber)))), closed }
+        let open = Open { subscriber: Some(subscriber), next: None };
+        Line { jobs, slot: Arc::new(Slot(Mutex::new(open))), closed }
     }
 
     /// Runs `call`, which says whether it called the callback, and returns when it has returned.
     pub(crate) async fn tell(&self, call: impl FnOnce(&Callback<F>) -> bool + Send + 'static) {
-        if self.slot.is_empty() {
+        let (done, told) = oneshot::channel();
+        if !self.slot.put(Box::new(call), done) {
             return;
         }
-        let (done, told) = oneshot::channel();
-        let slot = self.slot.clone();
-        self.jobs.post(Box::new(move || {
-            // If that was the last of it, the user data is freed here.
-            let called = slot.get().is_some_and(|subscriber| call(&subscriber.callback));
-            let _ = done.send(());
-            called
-        }));
+        if !self.jobs.post(self.slot.clone()) {
+            self.slot.cut();
+        }
         let _ = told.await;
     }
 
@@ -82,7 +96,7 @@ where
             Jobs::Thread(_) => None,
             Jobs::Host(_) => Some(slot),
         };
-        Ending { closed: self.closed.clone(), cut }
+        Ending::new(self.closed.clone(), cut)
     }
 }
 
@@ -92,31 +106,52 @@ where
 {
     fn drop(&mut self) {
         // Of one that was cut nothing is left to be done, and no loop is to be woken for that.
-        if self.slot.is_empty() {
-            return;
+        if !self.slot.is_done() && !self.jobs.post(self.slot.clone()) {
+            self.slot.cut();
         }
-        let slot = self.slot.clone();
-        self.jobs.post(Box::new(move || {
-            slot.cut();
-            false
-        }));
     }
 }
 
 impl<F> Slot<F> {
-    /// For where callbacks run: whose is the last frees the user data.
-    fn get(&self) -> Option<Arc<Subscriber<F>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// Whether there is somebody to be told.
+    fn put(&self, tell: Tell<F>, done: oneshot::Sender<()>) -> bool {
+        let mut open = self.open();
+        let wanted = open.subscriber.is_some();
+        if wanted {
+            open.next = Some((tell, done));
+        }
+        wanted
     }
 
-    fn is_empty(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    fn open(&self) -> MutexGuard<'_, Open<F>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What of a line does not depend on what it tells.
-trait Cut: Send + Sync {
-    fn cut(&self);
+impl<F> Work for Slot<F>
+where
+    Callback<F>: Send + Sync,
+{
+    /// Whose is the last frees the user data, here.
+    fn run(&self) -> bool {
+        let (subscriber, next) = {
+            let mut open = self.open();
+            (open.subscriber.clone(), open.next.take())
+        };
+        let Some((tell, done)) = next else {
+            // Nothing comes any more: its line is gone.
+            drop(subscriber);
+            self.cut();
+            return false;
+        };
+        let called = subscriber.is_some_and(|subscriber| tell(&subscriber.callback));
+        let _ = done.send(());
+        called
+    }
+
+    fn is_done(&self) -> bool {
+        self.open().subscriber.is_none()
+    }
 }
 
 impl<F> Cut for Slot<F>
@@ -124,31 +159,44 @@ where
     Callback<F>: Send + Sync,
 {
     fn cut(&self) {
-        let subscriber = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let (subscriber, next) = {
+            let mut open = self.open();
+            (open.subscriber.take(), open.next.take())
+        };
+        drop(next);
         // It may free the host's user data, which may call us.
         drop(subscriber);
     }
 }
 
-/// How one who ends a subscriber goes about it.
-#[derive(Clone)]
-pub(crate) struct Ending {
-    closed: Arc<Latch>,
-    /// Of a client that the host dispatches.
-    cut: Option<Weak<dyn Cut>>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boundary::UserData;
+    use crate::types::locker_change_fn;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
 
-impl Ending {
-    /// Where the host dispatches, nothing more is told from here on: it could not run before the host, who may be waiting
-    /// here, comes to it. The user data is freed now; but if a callback runs, then by that, when it returns.
-    pub(crate) fn cut(&self) {
-        if let Some(slot) = self.cut.as_ref().and_then(Weak::upgrade) {
-            slot.cut();
+    #[test]
+    fn who_tells_one_that_was_cut_goes_on_though_nobody_dispatches() {
+        let due = Arc::new(Due::new().unwrap());
+        let kept = Arc::new(());
+        for _ in 0..1000 {
+            let user_data = UserData::new(std::ptr::null_mut(), None);
+            let line = Line::<locker_change_fn>::new(Jobs::Host(due.clone()), Callback::new(None, user_data));
+            let (ending, held) = (line.ending(), kept.clone());
+            let mut told = pin!(line.tell(move |_| {
+                let _held = held;
+                true
+            }));
+            let mut context = Context::from_waker(Waker::noop());
+            assert!(told.as_mut().poll(&mut context).is_pending());
+            ending.cut();
+            assert!(told.as_mut().poll(&mut context).is_ready());
+            assert_eq!(Arc::strong_count(&kept), 1);
         }
-    }
-
-    /// Whether the last callback has returned, and its user data is freed, until `deadline`.
-    pub(crate) fn wait_until(&self, deadline: Instant) -> bool {
-        self.closed.wait_until(deadline)
+        assert!(due.len() <= 20, "{} are due", due.len());
+        assert_eq!(due.run(0), 0);
     }
 }

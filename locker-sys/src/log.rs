@@ -84,7 +84,7 @@ impl Sink {
 }
 
 fn forward(lines: Receiver<Line>, callback: &Callback<locker_log_fn>, wanted: &AtomicBool) {
-    context::mark_callback_thread();
+    context::mark_callback_thread(context::this_thread());
     for line in lines {
         if wanted.load(Ordering::SeqCst) {
             callback.call(line.level, &line.text);

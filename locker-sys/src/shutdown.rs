@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::context;
+use crate::ending;
 use crate::fail::Fail;
 use crate::limit::Limit;
 use crate::log;
@@ -32,7 +33,9 @@ fn shutdown(limit: Limit) {
     let clients = runtime.as_ref().map(Client::take_all).unwrap_or_default();
     let usual = clients.iter().map(|client| client.core.timeout()).max().unwrap_or(USUAL);
     let deadline = if limit == Limit::NoWait { Limit::Usual } else { limit }.deadline(usual);
-    let callbacks: Vec<_> = clients.iter().flat_map(|client| client.retire()).collect();
+    // Also those of clients that are gone.
+    let mut callbacks = ending::take_left();
+    callbacks.extend(clients.iter().flat_map(|client| client.retire()));
     // Their callback threads end when nobody can call them any more.
     drop(clients);
     if let Some(runtime) = runtime {
@@ -41,9 +44,10 @@ fn shutdown(limit: Limit) {
     }
     if waits {
         // Those of the host's threads; ours are waited for below, also for what an earlier shutdown did not wait for.
-        for callback in callbacks {
+        for callback in &callbacks {
             callback.wait_until(deadline);
         }
         thread::join_ending(deadline);
     }
+    ending::leave(callbacks);
 }

@@ -5,7 +5,7 @@ use crate::context::Running;
 use crate::fail::Fail;
 use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle, ThreadId};
+use std::thread::{self, JoinHandle};
 use std::time::Instant;
 
 /// Something that happens once, to wait for.
@@ -19,6 +19,11 @@ impl Latch {
     pub(crate) fn open(&self) {
         *self.open.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.opened.notify_all();
+    }
+
+    /// Whether it happened.
+    pub(crate) fn is_open(&self) -> bool {
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it happened until `deadline`.
@@ -47,10 +52,6 @@ impl Thread {
         };
         let handle = signals_blocked(|| thread::Builder::new().name(name.into()).spawn(body));
         Ok(Thread { handle: handle.map_err(|e| Fail::exhausted("start a thread", e))?, ended })
-    }
-
-    pub(crate) fn id(&self) -> ThreadId {
-        self.handle.thread().id()
     }
 
     pub(crate) fn has_ended(&self) -> bool {

@@ -3,16 +3,18 @@
 use crate::boundary::{Callback, Given, Input, boundary, output, text};
 use crate::client::{CLIENTS, Client, Member, quiet};
 use crate::context;
+use crate::ending::Ending;
 use crate::fail::Fail;
 use crate::handle::Table;
 use crate::limit::Limit;
-use crate::line::{Ending, Line};
+use crate::line::Line;
+use crate::park::parked;
 use crate::types::*;
 use locker_core::Info;
 use std::ffi::c_char;
 use std::mem::MaybeUninit;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, watch};
 
 static WATCHERS: Table<Watcher> = Table::new("watcher");
@@ -140,27 +142,34 @@ impl Watcher {
         if self.told.is_some() {
             return Err(Fail::invalid("watcher has an on_event, which gets its events"));
         }
+        let changed = |next: Option<Option<locker_core::Result<_>>>| match next {
+            Some(Some(event)) => event.map_err(Fail::from),
+            Some(None) => Err(Fail::cancelled("the watcher has ended")),
+            None => Err(Fail::new(locker_code::LOCKER_TIMEOUT, "the lock has not changed hands")),
+        };
+        if limit == Some(Duration::ZERO) {
+            // A timer would take a millisecond.
+            return changed(parked(Some(Instant::now()), self.next()));
+        }
         let runtime = self.client.runtime.clone();
         // The limit is kept in there: an event must not be read for a caller that has gone.
         runtime.call(None, async move {
-            let next = match limit {
-                None => Ok(self.next().await),
-                Some(limit) => tokio::time::timeout(limit, self.next()).await,
-            };
-            match next {
-                Ok(Some(event)) => event.map_err(Fail::from),
-                Ok(None) => Err(Fail::cancelled("the watcher has ended")),
-                Err(_) => Err(Fail::new(locker_code::LOCKER_TIMEOUT, "the lock has not changed hands")),
-            }
+            changed(match limit {
+                None => Some(self.next().await),
+                Some(limit) => tokio::time::timeout(limit, self.next()).await.ok(),
+            })
         })
     }
 }
 
 impl Member for Watcher {
-    fn end(&self, id: u64) -> Option<Ending> {
+    fn end(&self, id: u64) {
         let _ = WATCHERS.take(id);
         self.ended.send_replace(Some(End::Disconnected));
         self.silence();
+    }
+
+    fn ending(&self) -> Option<Ending> {
         self.told.clone()
     }
 }

@@ -66,7 +66,7 @@ static void play(int event, int call) {
       .struct_size = sizeof watch, .on_event = on_event, .user_data = &scene, .free_user_data = free_scene};
   locker_lock_options lock = {
       .struct_size = sizeof lock, .on_change = on_change, .user_data = &scene, .free_user_data = free_scene};
-  locker_guard guard;
+  locker_guard guard = {0}; /* there is none if the client has ended before */
   locker_watcher watcher;
   locker_error error;
   CHECK(locker_watch(scene.client, "scene", &watch, &watcher, &error) == LOCKER_OK);

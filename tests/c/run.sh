@@ -3,7 +3,9 @@
 #
 #     locker dev -- tests/c/run.sh [NAME...]
 #
-# The library is $LOCKER_LIBRARY, else target/debug/liblocker.so (made by `cargo build`).
+# The library is $LOCKER_LIBRARY, else target/debug/liblocker.so, which is built here as its users build it: by itself. Built
+# together with the command it has features of tokio that only the command asks for, and with them, after locker_shutdown,
+# descriptors for signals.
 # $LOCKER_VALGRIND=no leaves valgrind out, and says so.
 # $LOCKER_TRIALS is the part of the trials that is run of those that the table of faults asks for, 0.1 by default. Each row
 # of the table says how it went in a line `row N: ...`, and in one of the file $LOCKER_REPORT if that is set.
@@ -17,7 +19,9 @@ die() {
 }
 
 [ -n "${LOCKER_ENDPOINTS:-}" ] || die "LOCKER_ENDPOINTS is not set: run this as: locker dev -- tests/c/run.sh"
-[ -f "$library" ] || die "there is no $library: run \`cargo build -p locker-sys\`"
+[ -n "${LOCKER_LIBRARY:-}" ] || cargo build --quiet ${CI:+--locked} --manifest-path "$root/Cargo.toml" -p locker-sys --lib ||
+  die "the library does not build"
+[ -f "$library" ] || die "there is no $library"
 valgrind=${LOCKER_VALGRIND:-valgrind}
 [ "$valgrind" = no ] || command -v "$valgrind" >/dev/null || die "there is no valgrind: install it, or set LOCKER_VALGRIND=no"
 

@@ -94,11 +94,64 @@ static void a_loser_cannot_unlock_the_winner() {
   CHECK(soon(std::move(winner)));
 }
 
+// With a guard goes its on_change, which may ask the mutex as it goes.
+struct asks {
+  locker::mutex **of;
+  std::atomic<int> *asked;
+  asks(locker::mutex **m, std::atomic<int> *a) : of(m), asked(a) {}
+  asks(const asks &) = default;
+  ~asks() {
+    if (*of == nullptr) return;
+    ++*asked;
+    if ((*of)->guard().held()) std::abort(); // a destructor cannot throw
+  }
+  void operator()(locker::state, const locker::error *) const {}
+};
+
+static void it_may_be_asked_by_what_goes_with_a_guard() {
+  auto own = own_prefix();
+  own.dispatch = true; // so that it goes in unlock
+  const locker::client client(endpoints(), own);
+  locker::mutex *of = nullptr;
+  std::atomic<int> asked{0};
+  locker::lock_options options;
+  options.on_change = asks(&of, &asked);
+  locker::mutex mutex(client, "asked", options);
+  mutex.lock();
+  of = &mutex;
+  mutex.unlock();
+  of = nullptr;
+  CHECK(asked > 0);
+}
+
+// Also of a clock that counts to times which nanoseconds cannot.
+static void a_time_that_never_comes_is_no_limit() {
+  using std::chrono::seconds;
+  using std::chrono::steady_clock;
+  const auto own = own_prefix();
+  const locker::client client(endpoints(), own), other(endpoints(), own);
+  auto holder = client.lock("never");
+  locker::mutex mutex(other, "never");
+  CHECK(!mutex.try_lock_until(std::chrono::time_point<steady_clock, seconds>::min()));
+  CHECK(!mutex.try_lock_until(steady_clock::time_point::min()));
+  auto waits = std::async(std::launch::async, [&] {
+    const bool held = mutex.try_lock_until(std::chrono::time_point<steady_clock, seconds>::max());
+    if (held) mutex.unlock();
+    return held;
+  });
+  while (client.get("never").waiters == 0 && waits.wait_for(10ms) != std::future_status::ready) {
+  }
+  holder.unlock();
+  CHECK(soon(std::move(waits)));
+}
+
 int main() {
   return run([] {
     the_standard_locks_work();
     options_are_kept();
     threads_take_turns();
     a_loser_cannot_unlock_the_winner();
+    it_may_be_asked_by_what_goes_with_a_guard();
+    a_time_that_never_comes_is_no_limit();
   });
 }

@@ -2,6 +2,7 @@
 #include <sys/wait.h>
 
 #include <condition_variable>
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -237,6 +238,34 @@ static void codes_are_error_codes() {
   CHECK(make_error_code(errc::lost).default_error_condition().category() == locker::category());
 }
 
+// A guard does not wait for its on_change when it goes; its client does, for what it refers to may go next.
+static void a_client_waits_for_what_went_before_it() {
+  auto states = std::make_unique<std::vector<locker::state>>();
+  {
+    const locker::client client(endpoints(), own_prefix());
+    std::promise<void> entered;
+    locker::lock_options options;
+    options.on_change = [&, once = std::make_shared<std::once_flag>()](locker::state state, const locker::error *) {
+      std::call_once(*once, [&] { entered.set_value(); });
+      std::this_thread::sleep_for(50ms);
+      states->push_back(state);
+    };
+    auto guard = client.lock("x", options);
+    soon(entered.get_future());
+    guard = locker::guard();
+  }
+  CHECK((*states == std::vector{locker::state::held, locker::state::ended}));
+  states.reset();
+}
+
+static void a_time_that_the_clock_cannot_count_is_its_last() {
+  locker_info c{};
+  c.since_ms = std::numeric_limits<std::int64_t>::max();
+  CHECK(locker::detail::to_info(c).since == std::chrono::system_clock::time_point::max());
+  c.since_ms = 1000;
+  CHECK(locker::detail::to_info(c).since == std::chrono::system_clock::time_point(1s));
+}
+
 int main() {
   return run([] {
     an_exception_in_a_callback_ends_the_program();
@@ -253,5 +282,7 @@ int main() {
     a_clients_end_frees_its_locks();
     an_empty_prefix_is_none();
     codes_are_error_codes();
+    a_client_waits_for_what_went_before_it();
+    a_time_that_the_clock_cannot_count_is_its_last();
   });
 }

@@ -11,7 +11,7 @@ out=target/cpp
 mkdir -p "$out"
 # The library is looked up by its SONAME, which cargo does not make a file of.
 ln -sf "$PWD/target/debug/liblocker.so" "$out/liblocker.so.1"
-flags="-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Werror -g -fsanitize=address,undefined
+flags="-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wsign-conversion -Wswitch-enum -Werror -g -fsanitize=address,undefined
   -fno-sanitize-recover=all"
 
 # build NAME STD ARGUMENTS...: makes $out/NAME-STD of sources and more flags.
@@ -71,7 +71,7 @@ for compiler in ${CXX:-g++ clang++}; do
   fi
   for std in c++17 c++20 c++23; do
     what="$compiler, $std"
-    for name in raii mutex modes bad_input errors loop; do program "$name" "$std" "tests/cpp/$name.cpp"; done
+    for name in raii mutex held modes bad_input errors loop; do program "$name" "$std" "tests/cpp/$name.cpp"; done
     [ "$std" = c++17 ] || program stop "$std" tests/cpp/stop.cpp
     # shellcheck disable=SC2086 # words on purpose
     program no_exceptions "$std" $without_exceptions tests/cpp/no_exceptions.cpp
