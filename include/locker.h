@@ -62,6 +62,7 @@
 #ifndef LOCKER_H
 #define LOCKER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -73,6 +74,9 @@
 
 // The longest lock name, in bytes, without its NUL.
 #define LOCKER_NAME_MAX 255
+
+// The most names of one locker_lock_all.
+#define LOCKER_NAMES_MAX 60
 
 // The longest value, in bytes, without its NUL.
 #define LOCKER_VALUE_MAX 1023
@@ -175,6 +179,8 @@ enum locker_mode
   LOCKER_FREE = 0,
   // By one holder at a time.
   LOCKER_EXCLUSIVE = 1,
+  // By several at the same time: see `shared` and `limit` of locker_lock_options.
+  LOCKER_SHARED = 2,
   // By something that is not locker: etcdctl lock, Go's concurrency, a key written by hand.
   LOCKER_FOREIGN = 15,
 };
@@ -244,11 +250,16 @@ typedef struct locker_info {
   // The revision of etcd at which it was so; 0: not known. It rises with every write to etcd, of whatever
   // key. Of two that were told, the one with the higher revision is the later one.
   int64_t revision;
+  // How many hold it: more than one only if it is LOCKER_SHARED. All else here is of the one who has held it
+  // for the longest time; in what locker_guard_info says of a guard that holds it is of this guard, and 1.
+  uint32_t holders;
+  // How many may hold it at the same time, if it is shared with a limit; else 0.
+  uint32_t limit;
   // Zero, for what is to come.
-  int64_t reserved[4];
+  int64_t reserved[3];
   // The holder's process on `host`; 0: not known.
   uint32_t pid;
-  // How many wait behind the holder: clients, of which one may want it many times.
+  // How many wait behind those who hold it: clients, of which one may want it many times.
   uint32_t waiters;
   // One of locker_mode.
   int32_t mode;
@@ -295,6 +306,16 @@ typedef struct locker_lock_options {
   locker_change_fn on_change;
   void *user_data;
   locker_free_fn free_user_data;
+  // To hold it together with others, at most so many at the same time: a counting semaphore. All that want a
+  // lock at the same time must say the same limit, or the later one gets LOCKER_INVALID with both numbers;
+  // so do `limit` and mere `shared` on one lock. 0: no limit.
+  uint32_t limit;
+  // To hold it together with all others who ask for it so: the read side of a read-write lock. Who wants it
+  // alone waits until none of them is left, and those who come later wait behind him. A `limit` is shared by
+  // itself. Not with several names.
+  bool shared;
+  // Zero, for what is to come.
+  uint8_t reserved[3];
 } locker_lock_options;
 
 // Called when a lock changes hands. Exactly one of `info` and `error` is not NULL;
@@ -375,7 +396,7 @@ locker_code locker_get_cached(struct locker_client client,
                               struct locker_error *error);
 
 // Acquires the lock `name`, first come first served. End the guard with locker_unlock.
-// Two guards for one name exclude each other, also within one client and one thread.
+// Two guards for one name exclude each other, also within one client and one thread, unless both share it.
 // If it fails nothing is held, its place in the queue is given up behind the call, and on_change has been
 // called for the last time; unless callbacks of the client are so slow that this was not so within its
 // timeout_ms: what user_data points to has to live until free_user_data.
@@ -392,6 +413,26 @@ locker_code locker_lock_start(struct locker_client client,
                               const struct locker_lock_options *options,
                               struct locker_guard *out,
                               struct locker_error *error);
+
+// Acquires all these locks or none, in one request and with one token: as locker_lock, of `count` names, which
+// are 1 to LOCKER_NAMES_MAX and none of them twice. The guard is held once it is the first in all their
+// queues, and it ends as a whole, also when only one of the locks is lost. Two such requests never wait for
+// each other, in whatever order they have their names; but who holds one guard and asks for another may wait
+// for ever, as with any lock. A wrong name is told with its place: "names[2] is empty".
+locker_code locker_lock_all(struct locker_client client,
+                            const char *const *names,
+                            size_t count,
+                            const struct locker_lock_options *options,
+                            struct locker_guard *out,
+                            struct locker_error *error);
+
+// As locker_lock_start, of several names: see locker_lock_all.
+locker_code locker_lock_all_start(struct locker_client client,
+                                  const char *const *names,
+                                  size_t count,
+                                  const struct locker_lock_options *options,
+                                  struct locker_guard *out,
+                                  struct locker_error *error);
 
 // Waits until a guard is held. LOCKER_TIMEOUT leaves it in the queue.
 locker_code locker_wait(struct locker_guard guard, int64_t timeout_ms, struct locker_error *error);
@@ -418,18 +459,29 @@ locker_code locker_unlock(struct locker_guard guard,
 // The state of a guard, from memory. LOCKER_NONE for a stale handle.
 locker_state locker_guard_state(struct locker_guard guard);
 
-// The fencing token of a guard that is held, else 0. Each holder of a name gets a greater one:
-// have what the lock protects refuse a token lower than one it has seen.
+// The fencing token of a guard that is held, else 0. Each holder of a name gets a greater one: have what the
+// lock protects refuse a token lower than one it has seen. Of several names it is one for all. Those who share
+// a lock have different ones, which among them say nothing.
 int64_t locker_guard_token(struct locker_guard guard);
 
 // For how long a held guard stays held if etcd stops answering now, else 0.
 int64_t locker_guard_remaining_ms(struct locker_guard guard);
 
-// From memory: of a held guard what locker_get would say of it; of one that waits, or that ended
-// waiting, who held the lock when last heard of (token 0 when not known).
+// From memory: of a held guard what locker_get would say of it; of one that waits, or that ended waiting, who
+// held the lock when last heard of (token 0 when not known). Of several names it is about the first when held,
+// and else about the one that is in the way.
 locker_code locker_guard_info(struct locker_guard guard,
                               struct locker_info *out,
                               struct locker_error *error);
+
+// The name of one of a guard's locks, in the order of locker_lock_all; the first has index 0. Writes as much
+// of it as `size` bytes have room for, with a NUL, and returns its whole length, as snprintf does. 0, and "":
+// there are not so many, or the handle is stale.
+// `char name[LOCKER_NAME_MAX + 1]; for (size_t i = 0; locker_guard_name(guard, i, name, sizeof name); i++) ...`
+size_t locker_guard_name(struct locker_guard guard,
+                         size_t index,
+                         char *out,
+                         size_t size);
 
 // Subscribes to the lock `name`: the present holder, then each change. End it with locker_unwatch.
 locker_code locker_watch(struct locker_client client,

@@ -21,6 +21,7 @@ impl From<Mode> for locker_mode {
     fn from(mode: Mode) -> Self {
         match mode {
             Mode::Free => locker_mode::LOCKER_FREE,
+            Mode::Shared => locker_mode::LOCKER_SHARED,
             Mode::Foreign => locker_mode::LOCKER_FOREIGN,
             // What the header says of a mode that one does not know.
             _ => locker_mode::LOCKER_EXCLUSIVE,
@@ -47,7 +48,9 @@ impl From<&Info> for locker_info {
             since_ms: info.since.and_then(since_1970).map_or(0, millis),
             lease_left_ms: info.lease_left.map_or(-1, millis),
             revision: info.revision,
-            reserved: [0; 4],
+            holders: info.holders,
+            limit: info.limit,
+            reserved: [0; 3],
             pid: info.pid,
             waiters: info.waiters,
             mode: locker_mode::from(info.mode) as i32,

@@ -67,15 +67,20 @@ impl From<&Fail> for locker_error {
 
 /// `text` with a NUL in a buffer of C, cut at the end of a character where it does not fit.
 pub(crate) fn chars<const N: usize>(text: &str) -> [c_char; N] {
-    let mut end = text.len().min(N - 1);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
     let mut buffer = [0; N];
-    for (to, from) in buffer.iter_mut().zip(&text.as_bytes()[..end]) {
+    for (to, from) in buffer.iter_mut().zip(cut(text, N - 1).as_bytes()) {
         *to = *from as c_char;
     }
     buffer
+}
+
+/// The beginning of `text` that is no longer than so many bytes and ends with a character.
+pub(crate) fn cut(text: &str, most: usize) -> &str {
+    let mut end = text.len().min(most);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 #[cfg(test)]

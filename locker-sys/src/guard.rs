@@ -1,6 +1,6 @@
-//! Guards: lock, wait, unlock, and what one may ask of them.
+//! Guards: wait, unlock, and what one may ask of them.
 
-use crate::boundary::{Callback, Given, Input, UserData, boundary, getter, output, text};
+use crate::boundary::{Callback, Given, UserData, boundary, getter, output, write_text};
 use crate::client::{CLIENTS, Client, Member, quiet};
 use crate::context;
 use crate::convert::millis;
@@ -8,59 +8,16 @@ use crate::fail::Fail;
 use crate::handle::Table;
 use crate::limit::Limit;
 use crate::line::{Ending, Line};
+use crate::lock::with_options;
 use crate::park::parked;
 use crate::types::*;
-use locker_core::{ErrorKind, Lock};
+use locker_core::ErrorKind;
 use std::ffi::{c_char, c_void};
 use std::mem::MaybeUninit;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 static GUARDS: Table<Guard> = Table::new("guard");
-
-/// Acquires the lock `name`, first come first served. End the guard with locker_unlock.
-/// Two guards for one name exclude each other, also within one client and one thread.
-/// If it fails nothing is held, its place in the queue is given up behind the call, and on_change has been
-/// called for the last time; unless callbacks of the client are so slow that this was not so within its
-/// timeout_ms: what user_data points to has to live until free_user_data.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn locker_lock(
-    client: locker_client,
-    name: *const c_char,
-    options: *const locker_lock_options,
-    out: Option<&mut MaybeUninit<locker_guard>>,
-    error: Option<&mut MaybeUninit<locker_error>>,
-) -> locker_code {
-    // SAFETY: the header asks for a text that ends with a NUL and for options that start with their size.
-    let (name, options) = unsafe { (text(name, "name"), locker_lock_options::read(options)) };
-    boundary(error, || {
-        let (options, name, out) = (options?, name?, output(out)?);
-        context::may_wait()?;
-        let (handle, guard) = Guard::start(client, name, options)?;
-        guard.wait(None).inspect_err(|_| guard.forget(handle))?;
-        out.write(handle);
-        Ok(())
-    })
-}
-
-/// As locker_lock without the wait: returns a guard in LOCKER_WAITING, for on_change,
-/// locker_wait or locker_unlock. When options->timeout_ms ends first, the guard ends with LOCKER_TIMEOUT.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn locker_lock_start(
-    client: locker_client,
-    name: *const c_char,
-    options: *const locker_lock_options,
-    out: Option<&mut MaybeUninit<locker_guard>>,
-    error: Option<&mut MaybeUninit<locker_error>>,
-) -> locker_code {
-    // SAFETY: the header asks for a text that ends with a NUL and for options that start with their size.
-    let (name, options) = unsafe { (text(name, "name"), locker_lock_options::read(options)) };
-    boundary(error, || {
-        let (options, name, out) = (options?, name?, output(out)?);
-        out.write(Guard::start(client, name, options)?.0);
-        Ok(())
-    })
-}
 
 /// Waits until a guard is held. LOCKER_TIMEOUT leaves it in the queue.
 #[unsafe(no_mangle)]
@@ -122,8 +79,9 @@ pub extern "C" fn locker_guard_state(guard: locker_guard) -> locker_state {
     getter(locker_state::LOCKER_NONE, || Ok(GUARDS.get(guard.id)?.core.state().into()))
 }
 
-/// The fencing token of a guard that is held, else 0. Each holder of a name gets a greater one:
-/// have what the lock protects refuse a token lower than one it has seen.
+/// The fencing token of a guard that is held, else 0. Each holder of a name gets a greater one: have what the
+/// lock protects refuse a token lower than one it has seen. Of several names it is one for all. Those who share
+/// a lock have different ones, which among them say nothing.
 #[unsafe(no_mangle)]
 pub extern "C" fn locker_guard_token(guard: locker_guard) -> i64 {
     getter(0, || Ok(GUARDS.get(guard.id)?.core.token()))
@@ -135,8 +93,9 @@ pub extern "C" fn locker_guard_remaining_ms(guard: locker_guard) -> i64 {
     getter(0, || Ok(millis(GUARDS.get(guard.id)?.core.remaining())))
 }
 
-/// From memory: of a held guard what locker_get would say of it; of one that waits, or that ended
-/// waiting, who held the lock when last heard of (token 0 when not known).
+/// From memory: of a held guard what locker_get would say of it; of one that waits, or that ended waiting, who
+/// held the lock when last heard of (token 0 when not known). Of several names it is about the first when held,
+/// and else about the one that is in the way.
 #[unsafe(no_mangle)]
 pub extern "C" fn locker_guard_info(
     guard: locker_guard,
@@ -150,12 +109,25 @@ pub extern "C" fn locker_guard_info(
     })
 }
 
+/// The name of one of a guard's locks, in the order of locker_lock_all; the first has index 0. Writes as much
+/// of it as `size` bytes have room for, with a NUL, and returns its whole length, as snprintf does. 0, and "":
+/// there are not so many, or the handle is stale.
+/// `char name[LOCKER_NAME_MAX + 1]; for (size_t i = 0; locker_guard_name(guard, i, name, sizeof name); i++) ...`
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn locker_guard_name(guard: locker_guard, index: usize, out: *mut c_char, size: usize) -> usize {
+    let name =
+        getter(String::new(), || Ok(GUARDS.get(guard.id)?.core.names().nth(index).unwrap_or_default().to_owned()));
+    // SAFETY: the header says that so many bytes are written to.
+    unsafe { write_text(&name, out, size) };
+    name.len()
+}
+
 pub(crate) fn live() -> usize {
     GUARDS.len()
 }
 
 /// What a handle of a guard stands for.
-struct Guard {
+pub(crate) struct Guard {
     core: locker_core::Guard,
     client: Arc<Client>,
     /// How its callbacks end; nothing when there are none.
@@ -163,13 +135,25 @@ struct Guard {
 }
 
 impl Guard {
-    fn start(
+    /// Starts one and waits until it is held.
+    pub(crate) fn hold(
         client: locker_client,
-        name: &str,
+        names: &[&str],
+        options: Given<locker_lock_options>,
+    ) -> Result<locker_guard, Fail> {
+        context::may_wait()?;
+        let (handle, guard) = Guard::start(client, names, options)?;
+        guard.wait(None).inspect_err(|_| guard.forget(handle))?;
+        Ok(handle)
+    }
+
+    pub(crate) fn start(
+        client: locker_client,
+        names: &[&str],
         options: Given<locker_lock_options>,
     ) -> Result<(locker_guard, Arc<Guard>), Fail> {
         let client = CLIENTS.get(client.id)?;
-        let lock = with_options(client.core.lock(name), &options)?;
+        let lock = with_options(client.core.lock_all(names.iter().copied()), &options)?;
         let core = lock.start()?;
         let line = match options.fields.on_change {
             None => None,
@@ -243,19 +227,6 @@ impl Member for Guard {
         self.silence();
         self.told.get().cloned()
     }
-}
-
-fn with_options(mut lock: Lock, options: &Given<locker_lock_options>) -> Result<Lock, Fail> {
-    if let Some(value) = options.text(|o| o.value, "options.value")? {
-        lock = lock.value(value);
-    }
-    if let Some(reason) = options.text(|o| o.reason, "options.reason")? {
-        lock = lock.reason(reason);
-    }
-    if let Some(limit) = Limit::parse(options.fields.timeout_ms, "options.timeout_ms")?.for_people() {
-        lock = lock.timeout(limit);
-    }
-    Ok(lock)
 }
 
 async fn tell_changes(guard: Arc<Guard>, handle: locker_guard, line: Line<locker_change_fn>) {

@@ -23,8 +23,8 @@ frozen! {
     locker_mode: 4 {}
     locker_error: 512 { code: 0, detail: 4, message: 8 }
     locker_info: 2128 {
-        token: 0, since_ms: 8, lease_left_ms: 16, revision: 24, reserved: 32, pid: 64, waiters: 68, mode: 72,
-        reserved_mode: 76, name: 80, host: 336, program: 592, reason: 848, value: 1104
+        token: 0, since_ms: 8, lease_left_ms: 16, revision: 24, holders: 32, limit: 36, reserved: 40, pid: 64,
+        waiters: 68, mode: 72, reserved_mode: 76, name: 80, host: 336, program: 592, reason: 848, value: 1104
     }
 }
 
@@ -35,8 +35,9 @@ frozen! {
         struct_size: 0, prefix: 8, ttl_ms: 16, timeout_ms: 24, username: 32, password: 40, ca_file: 48, cert_file: 56,
         key_file: 64, dispatch: 72, reserved: 76
     }
-    locker_lock_options: 56 {
-        struct_size: 0, value: 8, reason: 16, timeout_ms: 24, on_change: 32, user_data: 40, free_user_data: 48
+    locker_lock_options: 64 {
+        struct_size: 0, value: 8, reason: 16, timeout_ms: 24, on_change: 32, user_data: 40, free_user_data: 48, limit: 56,
+        shared: 60, reserved: 61
     }
     locker_watch_options: 32 { struct_size: 0, on_event: 8, user_data: 16, free_user_data: 24 }
 }

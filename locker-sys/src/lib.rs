@@ -23,6 +23,8 @@ mod types;
 
 // Those that export functions, in the order of the header.
 mod client;
+mod lock;
+
 mod guard;
 mod watcher;
 
@@ -34,6 +36,7 @@ mod shutdown;
 pub use client::*;
 pub use event_loop::*;
 pub use guard::*;
+pub use lock::*;
 pub use log::*;
 pub use shutdown::*;
 pub use types::*;

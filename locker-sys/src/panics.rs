@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_void};
 use std::mem::MaybeUninit;
-use std::ptr::null;
+use std::ptr::{null, null_mut};
 
 thread_local! {
     static SEEDED: Cell<bool> = const { Cell::new(false) };
@@ -54,6 +54,9 @@ fn call(name: &str) -> Option<Gave> {
         on_change: None,
         user_data,
         free_user_data: Some(free),
+        limit: 0,
+        shared: MaybeUninit::new(false),
+        reserved: [0; 3],
     };
     let watch = locker_watch_options {
         struct_size: size_of::<locker_watch_options>(),
@@ -62,6 +65,8 @@ fn call(name: &str) -> Option<Gave> {
         free_user_data: Some(free),
     };
     let text: *const c_char = c"x".as_ptr();
+    let names = [text, c"y".as_ptr()];
+    let names = names.as_ptr();
     // SAFETY: the texts end with a NUL, and the options begin with their size.
     Some(unsafe {
         match name {
@@ -73,6 +78,8 @@ fn call(name: &str) -> Option<Gave> {
             "locker_get_cached" => fails(|e| locker_get_cached(client, text, 0, Some(&mut out()), e)),
             "locker_lock" => fails(|e| locker_lock(client, text, &lock, Some(&mut out()), e)),
             "locker_lock_start" => fails(|e| locker_lock_start(client, text, &lock, Some(&mut out()), e)),
+            "locker_lock_all" => fails(|e| locker_lock_all(client, names, 2, &lock, Some(&mut out()), e)),
+            "locker_lock_all_start" => fails(|e| locker_lock_all_start(client, names, 2, &lock, Some(&mut out()), e)),
             "locker_wait" => fails(|e| locker_wait(guard, 0, e)),
             "locker_on_change" => fails(|e| locker_on_change(guard, None, user_data, Some(free), e)),
             "locker_unlock" => fails(|e| locker_unlock(guard, 0, e)),
@@ -82,6 +89,7 @@ fn call(name: &str) -> Option<Gave> {
             "locker_unwatch" => fails(|e| locker_unwatch(watcher, 0, e)),
             "locker_guard_state" => Gave::Nothing(locker_guard_state(guard) == locker_state::LOCKER_NONE),
             "locker_guard_token" => Gave::Nothing(locker_guard_token(guard) == 0),
+            "locker_guard_name" => Gave::Nothing(locker_guard_name(guard, 0, null_mut(), 0) == 0),
             "locker_guard_remaining_ms" => Gave::Nothing(locker_guard_remaining_ms(guard) == 0),
             "locker_live_handles" => Gave::Nothing(locker_live_handles() == 0),
             "locker_set_log" => {
@@ -119,8 +127,9 @@ fn a_panic_in_any_function_of_the_header_is_an_error() {
     }
     // What the library was given is freed all the same.
     freed.retain(|_, times| *times > 0);
-    let owning = ["locker_lock", "locker_lock_start", "locker_on_change", "locker_set_log", "locker_watch"];
-    assert_eq!(freed, owning.map(|name| (name, 1)).into());
+    let locking = ["locker_lock", "locker_lock_all", "locker_lock_all_start", "locker_lock_start"];
+    let owning = locking.into_iter().chain(["locker_on_change", "locker_set_log", "locker_watch"]);
+    assert_eq!(freed, owning.map(|name| (name, 1)).collect());
     report(functions.count());
 }
 

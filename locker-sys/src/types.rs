@@ -3,6 +3,7 @@
 #![allow(missing_docs)]
 
 use std::ffi::{c_char, c_void};
+use std::mem::MaybeUninit;
 
 /// The ABI version. A program built with another number must not use this library.
 pub const LOCKER_ABI: u32 = 1;
@@ -10,6 +11,8 @@ pub const LOCKER_ABI: u32 = 1;
 pub const LOCKER_NO_WAIT: i64 = -1;
 /// The longest lock name, in bytes, without its NUL.
 pub const LOCKER_NAME_MAX: usize = 255;
+/// The most names of one locker_lock_all.
+pub const LOCKER_NAMES_MAX: usize = 60;
 /// The longest value, in bytes, without its NUL.
 pub const LOCKER_VALUE_MAX: usize = 1023;
 /// The longest reason, in bytes, without its NUL.
@@ -81,6 +84,8 @@ pub enum locker_mode {
     LOCKER_FREE = 0,
     /// By one holder at a time.
     LOCKER_EXCLUSIVE = 1,
+    /// By several at the same time: see `shared` and `limit` of locker_lock_options.
+    LOCKER_SHARED = 2,
     /// By something that is not locker: etcdctl lock, Go's concurrency, a key written by hand.
     LOCKER_FOREIGN = 15,
 }
@@ -134,11 +139,16 @@ pub struct locker_info {
     /// The revision of etcd at which it was so; 0: not known. It rises with every write to etcd, of whatever
     /// key. Of two that were told, the one with the higher revision is the later one.
     pub revision: i64,
+    /// How many hold it: more than one only if it is LOCKER_SHARED. All else here is of the one who has held it
+    /// for the longest time; in what locker_guard_info says of a guard that holds it is of this guard, and 1.
+    pub holders: u32,
+    /// How many may hold it at the same time, if it is shared with a limit; else 0.
+    pub limit: u32,
     /// Zero, for what is to come.
-    pub reserved: [i64; 4],
+    pub reserved: [i64; 3],
     /// The holder's process on `host`; 0: not known.
     pub pid: u32,
-    /// How many wait behind the holder: clients, of which one may want it many times.
+    /// How many wait behind those who hold it: clients, of which one may want it many times.
     pub waiters: u32,
     /// One of locker_mode.
     pub mode: i32,
@@ -222,6 +232,16 @@ pub struct locker_lock_options {
     pub on_change: locker_change_fn,
     pub user_data: *mut c_void,
     pub free_user_data: locker_free_fn,
+    /// To hold it together with others, at most so many at the same time: a counting semaphore. All that want a
+    /// lock at the same time must say the same limit, or the later one gets LOCKER_INVALID with both numbers;
+    /// so do `limit` and mere `shared` on one lock. 0: no limit.
+    pub limit: u32,
+    /// To hold it together with all others who ask for it so: the read side of a read-write lock. Who wants it
+    /// alone waits until none of them is left, and those who come later wait behind him. A `limit` is shared by
+    /// itself. Not with several names.
+    pub shared: MaybeUninit<bool>,
+    /// Zero, for what is to come.
+    pub reserved: [u8; 3],
 }
 
 /// As locker_lock_options.

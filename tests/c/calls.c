@@ -222,7 +222,7 @@ static void on_log(void *user_data, int32_t level, const char *message) {
 
 static void lock(call *call) {
   static const char not_utf8[] = {(char)0xff, 0};
-  static const size_t sizes[] = {0, 8, sizeof(locker_lock_options) - 1, SIZE_MAX};
+  static const size_t sizes[] = {0, 8, offsetof(locker_lock_options, limit) - 1, SIZE_MAX};
   locker_lock_options o = {.struct_size = sizeof o, .value = "calls.c", .timeout_ms = limit(call)};
   data *data = below(call->dice, 2) ? new_data(call->dice) : NULL;
   if (data) o.on_change = on_change, o.user_data = data, o.free_user_data = free_data;
@@ -230,13 +230,22 @@ static void lock(call *call) {
   if (!call->good && chance(call->dice, 0.1)) o.reason = not_utf8, call->bad = true;
   bool wrong_size = !call->good && chance(call->dice, 0.1);
   if (wrong_size) o.struct_size = sizes[below(call->dice, 4)], call->bad = true;
+  if (!call->good && chance(call->dice, 0.05)) o.reserved[below(call->dice, 3)] = 1, call->bad = true;
+  /* Several now and then, of which the first is the guard's; else some that may be shared, each with one limit. */
+  const char *several[] = {lock_name, names[(call->name + 1) % NAMES]};
+  size_t many = below(call->dice, 4) ? 0 : 1 + (size_t)below(call->dice, 2);
+  if (!call->good && many == 2 && chance(call->dice, 0.1)) several[1] = lock_name, call->bad = true;
+  if (!call->good && many > 0 && chance(call->dice, 0.1)) many = SIZE_MAX, call->bad = true;
+  if (many < 2 && below(call->dice, 2)) o.shared = call->name == 4, o.limit = call->name == 3 ? 2 : 0;
   locker_client client = {handle(call, CLIENT)};
   locker_guard guard = {77};
   locker_guard *to = out(call, &guard);
   bool starts = below(call->dice, 2);
   const locker_lock_options *options = data || !starts || call->bad ? &o : NULL;
   bool is = worked(call, starts ? "lock_start" : "lock",
-                   (starts ? locker_lock_start : locker_lock)(client, lock_name, options, to, error(call)));
+                   many == 0 ? (starts ? locker_lock_start : locker_lock)(client, lock_name, options, to, error(call))
+                             : (starts ? locker_lock_all_start : locker_lock_all)(client, several, many, options, to,
+                                                                                  error(call)));
   if (is && !starts && !call->in_callback) holds++;
   if (is) keep(call, guards, guard.id, GUARD);
   else CHECK(guard.id == 77);
@@ -269,8 +278,12 @@ static void look_at_guard(call *call) {
   locker_info *to = out(call, &info);
   locker_guard guard = {handle(call, GUARD)};
   if (worked(call, "guard_info", locker_guard_info(guard, to, error(call)))) {
-    uint32_t is = known(guard.id);
-    CHECK(!is || !strcmp(info.name, names[(is & NAME) >> NAME_SHIFT]));
+    /* Of one of several that waits it may be the other that is in the way. */
+    uint32_t is = known(guard.id), its = (is & NAME) >> NAME_SHIFT;
+    CHECK(!is || !strcmp(info.name, names[its]) || !strcmp(info.name, names[(its + 1) % NAMES]));
+    char its_name[8];
+    size_t length = locker_guard_name(guard, 0, its_name, sizeof its_name);
+    CHECK(!is || length == 0 || !strcmp(its_name, names[its])); /* 0: it has ended meanwhile */
   } else {
     CHECK(info.token == -1);
   }

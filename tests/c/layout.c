@@ -26,7 +26,9 @@ AT(locker_info, token, 0);
 AT(locker_info, since_ms, 8);
 AT(locker_info, lease_left_ms, 16);
 AT(locker_info, revision, 24);
-AT(locker_info, reserved, 32);
+AT(locker_info, holders, 32);
+AT(locker_info, limit, 36);
+AT(locker_info, reserved, 40);
 AT(locker_info, pid, 64);
 AT(locker_info, waiters, 68);
 AT(locker_info, mode, 72);
@@ -54,7 +56,7 @@ AT(locker_connect_options, key_file, 64);
 AT(locker_connect_options, dispatch, 72);
 AT(locker_connect_options, reserved, 76);
 
-SIZE(locker_lock_options, 56);
+SIZE(locker_lock_options, 64);
 AT(locker_lock_options, struct_size, 0);
 AT(locker_lock_options, value, 8);
 AT(locker_lock_options, reason, 16);
@@ -62,6 +64,9 @@ AT(locker_lock_options, timeout_ms, 24);
 AT(locker_lock_options, on_change, 32);
 AT(locker_lock_options, user_data, 40);
 AT(locker_lock_options, free_user_data, 48);
+AT(locker_lock_options, limit, 56);
+AT(locker_lock_options, shared, 60);
+AT(locker_lock_options, reserved, 61);
 
 SIZE(locker_watch_options, 32);
 AT(locker_watch_options, struct_size, 0);
@@ -70,12 +75,12 @@ AT(locker_watch_options, user_data, 16);
 AT(locker_watch_options, free_user_data, 24);
 #endif
 
-FROZEN(LOCKER_ABI == 1 && LOCKER_NO_WAIT == -1);
+FROZEN(LOCKER_ABI == 1 && LOCKER_NO_WAIT == -1 && LOCKER_NAMES_MAX == 60);
 FROZEN(LOCKER_OK == 0 && LOCKER_TIMEOUT == 1 && LOCKER_CANCELLED == 2 && LOCKER_LOST == 3 && LOCKER_UNAVAILABLE == 4);
 FROZEN(LOCKER_DENIED == 5 && LOCKER_INVALID == 6 && LOCKER_BAD_HANDLE == 7 && LOCKER_BAD_CONTEXT == 8);
 FROZEN(LOCKER_INTERNAL == 9);
 FROZEN(LOCKER_NONE == 0 && LOCKER_WAITING == 1 && LOCKER_HELD == 2 && LOCKER_AT_RISK == 3 && LOCKER_ENDED == 4);
-FROZEN(LOCKER_FREE == 0 && LOCKER_EXCLUSIVE == 1 && LOCKER_FOREIGN == 15);
+FROZEN(LOCKER_FREE == 0 && LOCKER_EXCLUSIVE == 1 && LOCKER_SHARED == 2 && LOCKER_FOREIGN == 15);
 
 /* A changed parameter or result does not compile. */
 #define SIGNATURE(result, function, ...)                                                                               \
@@ -100,12 +105,17 @@ void signatures(void) {
             locker_error *);
   SIGNATURE(locker_code, locker_lock_start, locker_client, const char *, const locker_lock_options *, locker_guard *,
             locker_error *);
+  SIGNATURE(locker_code, locker_lock_all, locker_client, const char *const *, size_t, const locker_lock_options *,
+            locker_guard *, locker_error *);
+  SIGNATURE(locker_code, locker_lock_all_start, locker_client, const char *const *, size_t, const locker_lock_options *,
+            locker_guard *, locker_error *);
   SIGNATURE(locker_code, locker_wait, locker_guard, int64_t, locker_error *);
   SIGNATURE(locker_code, locker_on_change, locker_guard, locker_change_fn, void *, locker_free_fn, locker_error *);
   SIGNATURE(locker_code, locker_unlock, locker_guard, int64_t, locker_error *);
   SIGNATURE(locker_state, locker_guard_state, locker_guard);
   SIGNATURE(int64_t, locker_guard_token, locker_guard);
   SIGNATURE(int64_t, locker_guard_remaining_ms, locker_guard);
+  SIGNATURE(size_t, locker_guard_name, locker_guard, size_t, char *, size_t);
   SIGNATURE(locker_code, locker_guard_info, locker_guard, locker_info *, locker_error *);
   SIGNATURE(locker_code, locker_watch, locker_client, const char *, const locker_watch_options *, locker_watcher *,
             locker_error *);

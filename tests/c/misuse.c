@@ -64,6 +64,9 @@ static void handles(void) {
     locker_client no = {no_client[i]};
     FAILS(LOCKER_BAD_HANDLE, "client", locker_lock(no, "x", NULL, &g, &error));
     FAILS(LOCKER_BAD_HANDLE, "client", locker_lock_start(no, "x", NULL, &g, &error));
+    const char *x[] = {"x"};
+    FAILS(LOCKER_BAD_HANDLE, "client", locker_lock_all(no, x, 1, NULL, &g, &error));
+    FAILS(LOCKER_BAD_HANDLE, "client", locker_lock_all_start(no, x, 1, NULL, &g, &error));
     FAILS(LOCKER_BAD_HANDLE, "client", locker_get(no, "x", 0, &info, &error));
     FAILS(LOCKER_BAD_HANDLE, "client", locker_get_cached(no, "x", 0, &info, &error));
     FAILS(LOCKER_BAD_HANDLE, "client", locker_watch(no, "x", NULL, &w, &error));
@@ -81,6 +84,7 @@ static void handles(void) {
     FAILS(LOCKER_BAD_HANDLE, "guard", locker_guard_info(no, &info, &error));
     CHECK(locker_guard_state(no) == LOCKER_NONE);
     CHECK(locker_guard_token(no) == 0 && locker_guard_remaining_ms(no) == 0);
+    CHECK(locker_guard_name(no, 0, NULL, 0) == 0);
   }
   const uint64_t no_watcher[] = {0, UINT64_MAX, client.id, guard.id};
   EACH(no_watcher, i) {
@@ -215,6 +219,27 @@ static void lock_options(void) {
   FAILS(LOCKER_INVALID, "options.value", locker_lock(client, "x", &no_value, &g, &error));
   locker_lock_options no_reason = {.struct_size = sizeof no_reason, .reason = not_utf8};
   FAILS(LOCKER_INVALID, "options.reason", locker_lock_start(client, "x", &no_reason, &g, &error));
+  locker_lock_options no_bool = {.struct_size = sizeof no_bool}, reserved = no_bool;
+  memset(&no_bool.shared, 2, 1); /* as one who fills the struct by other means may do */
+  FAILS(LOCKER_INVALID, "options.shared is 2", locker_lock(client, "x", &no_bool, &g, &error));
+  for (size_t i = 0; i < sizeof reserved.reserved; i++) {
+    memset(reserved.reserved, 0, sizeof reserved.reserved);
+    reserved.reserved[i] = 1;
+    FAILS(LOCKER_INVALID, "options.reserved", locker_lock(client, "x", &reserved, &g, &error));
+  }
+}
+
+/* A program that was compiled before locks could be shared: what lies behind its options is not looked at. */
+static void older_options(void) {
+  locker_guard g;
+  locker_lock_options options = {.struct_size = offsetof(locker_lock_options, limit)};
+  memset(&options.limit, 0xff, sizeof options - options.struct_size);
+  OK(locker_lock(client, "older", &options, &g, &error));
+  OK(locker_get(client, "older", 0, &info, &error));
+  CHECK(info.mode == LOCKER_EXCLUSIVE && info.limit == 0);
+  OK(locker_unlock(g, 0, &error));
+  options.struct_size--;
+  FAILS(LOCKER_INVALID, "options.struct_size", locker_lock(client, "older", &options, &g, &error));
 }
 
 /* Forgotten, of a pointer, one short, absurd. */
@@ -305,6 +330,7 @@ int main(void) {
   connect_options();
   lock_options();
   struct_sizes();
+  older_options();
   newer_options();
   long_messages();
   pulled_and_pushed();
