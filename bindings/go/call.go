@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 	"unsafe"
@@ -17,14 +18,23 @@ import (
 // more than about this many, so that more would not make it faster.
 const maxCalls = 60
 
-// call is what a call that waits for etcd is called in an error.
-type call struct{ verb, object string }
+// call is what a call that waits for etcd is called in an error: what it does, and to what.
+type call struct {
+	verb    string
+	objects []string
+}
+
+func calling(verb string, objects ...string) call { return call{verb, objects} }
 
 func (c call) String() string {
-	if c.object == "" {
-		return c.verb
+	text := c.verb
+	for i, object := range c.objects {
+		if i > 0 {
+			text += " and"
+		}
+		text += " " + strconv.Quote(object)
 	}
-	return fmt.Sprintf("%s %q", c.verb, c.object)
+	return text
 }
 
 // waiting is a call to C that waits until etcd has answered, at most limit milliseconds (0: the client's timeout).
@@ -115,7 +125,7 @@ func try(f func(e *C.locker_error) C.locker_code) error {
 
 // arguments turns Go values into C's and remembers the first that cannot be.
 type arguments struct {
-	copies []*C.char
+	copies []unsafe.Pointer // in C's memory
 	err    error
 }
 
@@ -124,8 +134,21 @@ func (a *arguments) text(argument, s string) *C.char {
 	if a.err == nil && strings.ContainsRune(s, 0) {
 		a.err = invalid("%s contains a NUL", argument)
 	}
-	a.copies = append(a.copies, C.CString(s))
-	return a.copies[len(a.copies)-1]
+	copied := C.CString(s)
+	a.copies = append(a.copies, unsafe.Pointer(copied))
+	return copied
+}
+
+// texts is a C array of text for each, that lives until the call. It is C's memory: Go's may not be given to C while it
+// points to what is not C's or pinned.
+func (a *arguments) texts(argument string, all []string) **C.char {
+	array := C.malloc(C.size_t(len(all)+1) * C.size_t(unsafe.Sizeof((*C.char)(nil)))) // never of no bytes
+	a.copies = append(a.copies, array)
+	to := unsafe.Slice((**C.char)(array), len(all))
+	for i, s := range all {
+		to[i] = a.text(fmt.Sprintf("%s[%d]", argument, i), s)
+	}
+	return (**C.char)(array)
 }
 
 // optional is text for what may not be given.
@@ -159,7 +182,7 @@ func (a *arguments) call(f func(e *C.locker_error) C.locker_code) error {
 }
 
 func (a *arguments) free() {
-	for _, s := range a.copies {
-		C.free(unsafe.Pointer(s))
+	for _, copied := range a.copies {
+		C.free(copied)
 	}
 }

@@ -36,7 +36,7 @@ func TestWaitingCostsNoThread(t *testing.T) {
 	waiting.Add(waiters)
 	for i := range waiters {
 		done.Go(func() {
-			g, err := waiter.start(ctx, name(i), 0, nil)
+			g, err := waiter.start(ctx, []string{name(i)}, 0, nil)
 			waiting.Done()
 			if err == nil {
 				g, err = g.await(ctx, 0)
@@ -90,7 +90,7 @@ func TestLocksComeWithoutWaitingInC(t *testing.T) {
 	if !eventually(func() bool { return get(t, c, "x").Waiters == 1 }) {
 		t.Fatal("not in the queue")
 	}
-	if !c.waiters.any("x") || c.waiters.any("y") || other.waiters.any("x") {
+	if !c.waiters.any([]string{"y", "x"}) || c.waiters.any([]string{"y"}) || other.waiters.any([]string{"x"}) {
 		t.Error("it is not known who waits")
 	}
 	cancel()

@@ -6,6 +6,8 @@ import "C"
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -51,12 +53,12 @@ func toState(s C.locker_state) State {
 // How long after a deadline to wait for what is about to happen then: C says why nothing is held, the context ends.
 const verdict = 200 * time.Millisecond
 
-// Guard is one acquisition of one lock, made by [Client.Lock] or [Client.TryLock]. Any goroutine may use it at any time:
-// one may lock and another unlock. It must not be copied. One that they did not make, nil or zero, holds nothing and fails
-// with [ErrBadHandle].
+// Guard is one acquisition of one lock, made by [Client.Lock] or [Client.TryLock], or of several at once, by
+// [Client.LockAll] or [Client.TryLockAll]. Any goroutine may use it at any time: one may lock and another unlock. It must not
+// be copied. One that they did not make, nil or zero, holds nothing and fails with [ErrBadHandle].
 type Guard struct {
 	client *Client
-	name   string
+	names  []string
 	handle C.locker_guard
 	values context.Context // those of Lock's
 
@@ -90,13 +92,13 @@ func (g *Guard) changes() *changes {
 	if g.told != nil {
 		return g.told
 	}
-	g.told = newChanges(g.values, g.name)
+	g.told = newChanges(g.values, g.calling("lock"))
 	err := g.why
 	if err == nil {
 		err = g.tell(g.told)
 	}
 	if errors.Is(err, ErrBadHandle) { // Unlock is under way, or the client was disconnected
-		err = unlocked(g.name)
+		err = unlocked(g.calling("lock"))
 	}
 	if err != nil {
 		g.told.end(err)
@@ -136,7 +138,7 @@ func (g *Guard) await(ctx context.Context, limit C.int64_t) (*Guard, error) {
 	}
 	why := (*Error)(nil)
 	if !errors.As(err, &why) {
-		why = interrupted(ctx, call{"lock", g.name})
+		why = interrupted(ctx, g.calling("lock"))
 	}
 	g.giveUp(why)
 	if limit > 0 {
@@ -147,8 +149,8 @@ func (g *Guard) await(ctx context.Context, limit C.int64_t) (*Guard, error) {
 
 // later waits without a thread, until the lock is held, the guard has ended or ctx has.
 func (g *Guard) later(ctx context.Context, limit C.int64_t) error {
-	g.client.waiters.enter(g.name)
-	defer g.client.waiters.leave(g.name)
+	g.client.waiters.enter(g.names)
+	defer g.client.waiters.leave(g.names)
 	told := g.changes()
 	select {
 	case <-told.acquired:
@@ -181,18 +183,29 @@ func (g *Guard) giveUp(why *Error) {
 	if (busy || cancelled) && holder.Held() && !g.Held() {
 		why.Holder = &holder
 		if cancelled { // C's errors say it already
-			why.Message += ": it is held by " + holder.who()
+			why.Message += fmt.Sprintf(": %q is held by %s", holder.Name, holder.who())
 		}
 	}
 	C.locker_unlock(g.handle, C.LOCKER_NO_WAIT, nil)
 }
 
-// Name is the lock's.
+// calling is what it is called in the error of a call.
+func (g *Guard) calling(verb string) call { return calling(verb, g.names...) }
+
+// Name is the lock's; of several the first's.
 func (g *Guard) Name() string {
-	if g == nil {
+	if g == nil || len(g.names) == 0 {
 		return ""
 	}
-	return g.name
+	return g.names[0]
+}
+
+// Names are those of all its locks: more than one only of [Client.LockAll] and [Client.TryLockAll].
+func (g *Guard) Names() []string {
+	if g == nil {
+		return nil
+	}
+	return slices.Clone(g.names)
 }
 
 // Token is the fencing token while the lock is held, else 0. Each holder of a name gets a greater one: have what the
@@ -240,7 +253,7 @@ func (g *Guard) Err() error {
 	if cause := context.Cause(g.Context()); cause != nil {
 		return cause
 	}
-	return unlocked(g.name)
+	return unlocked(g.calling("lock"))
 }
 
 // Context is cancelled when the lock is no longer held, with [Guard.Err] as its cause: the context to do the work
@@ -262,14 +275,14 @@ func (g *Guard) Unlock(ctx context.Context) error {
 		return context.Cause(nobodys)
 	}
 	defer g.client.guards.remove(g)
-	return g.client.end(ctx, call{"unlock", g.name}, func(limit C.int64_t) error {
+	return g.client.end(ctx, g.calling("unlock"), func(limit C.int64_t) error {
 		err := try(func(e *C.locker_error) C.locker_code { return C.locker_unlock(g.handle, limit, e) })
 		switch {
 		case errors.Is(err, ErrBadHandle): // whoever has ended it knows why
 		case errors.Is(err, ErrLost):
 			g.ended(err)
 		default:
-			g.ended(unlocked(g.name))
+			g.ended(unlocked(g.calling("lock")))
 		}
 		return err
 	})

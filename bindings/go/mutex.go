@@ -10,7 +10,7 @@ import (
 )
 
 // Mutex returns the lock name as a [sync.Locker]. Goroutines that share one take turns at it before they queue with
-// others, so that one whose lock was lost cannot unlock another's.
+// others, so that one whose lock was lost cannot unlock another's. (So with [Shared] or [Limit] each needs one of its own.)
 //
 // A sync.Locker cannot return an error: Lock panics if it fails, and so does Unlock if the lock was lost before, since
 // what it protected was not protected. Where that is too much, use [Client.Lock].

@@ -97,7 +97,7 @@ func find() (string, error) {
 	if err != nil {
 		return "", errors.New("no etcd on the PATH. On Debian and Ubuntu install it, as root, with\n" +
 			"    apt-get install --yes --no-install-recommends etcd-server\n" +
-			"or name another one in LOCKER_ETCD.")
+			"or name another one in LOCKER_ETCD")
 	}
 	return program, nil
 }
