@@ -142,6 +142,9 @@ func TestAllOrNothing(t *testing.T) {
 			t.Errorf("%s: still in the queue", way.what)
 		}
 	}
+	if len(other.waiters.names) > 0 {
+		t.Errorf("waiters are left: %v", other.waiters.names)
+	}
 	unlock(t, g)
 	unlock(t, lockAll(t, other, names))
 	for _, name := range names {
