@@ -21,7 +21,8 @@
 //
 // A context that ends a wait gives an error that is both the context's and this package's:
 // [context.DeadlineExceeded] and [ErrTimeout], or [context.Canceled] and [ErrCancelled]. A [Client.Lock] whose deadline
-// comes while etcd is silent fails with [ErrUnavailable] in place of [ErrTimeout]: nobody knows then who holds the lock.
+// comes while etcd is silent fails with [ErrUnavailable] in place of [ErrTimeout]: nobody knows then who holds the lock. So
+// does a [Client.TryLock] whose deadline comes before etcd has answered: its [ErrTimeout] always says that the lock is busy.
 //
 // # Holding it with others
 //

@@ -157,14 +157,8 @@ func (g *Guard) later(ctx context.Context, limit C.int64_t) error {
 		return nil
 	case <-told.ctx.Done():
 	case <-ctx.Done():
-		// C has the same deadline, and knows whether etcd was silent.
-		if limit > 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			select {
-			case <-told.acquired:
-				return nil
-			case <-told.ctx.Done():
-			case <-time.After(verdict):
-			}
+		if limit != 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return g.overdue(ctx, told, limit)
 		}
 	}
 	if why := context.Cause(told.ctx); why != nil {
@@ -173,12 +167,31 @@ func (g *Guard) later(ctx context.Context, limit C.int64_t) error {
 	return ctx.Err()
 }
 
+// overdue is what came of the wait when ctx's deadline has come.
+func (g *Guard) overdue(ctx context.Context, told *changes, limit C.int64_t) error {
+	if limit > 0 { // C has the same deadline, and says at once what came of a place in the queue
+		select {
+		case <-told.acquired:
+			return nil
+		case <-told.ctx.Done():
+		case <-time.After(verdict):
+		}
+	}
+	if why := context.Cause(told.ctx); why != nil {
+		return why
+	}
+	if g.State() != StateWaiting { // the news of it is on its way
+		return g.now()
+	}
+	return unheard(ctx, g.calling("lock"))
+}
+
 // giveUp ends a guard that is not to be held, without waiting, and adds to the reason who holds the lock.
 func (g *Guard) giveUp(why *Error) {
 	gate <- struct{}{}
 	defer func() { <-gate }()
 	holder, cancelled := g.Info(), why.Code == ErrCancelled && why.causes != nil
-	// After a deadline to which C said nothing, what is known of a holder may be old.
+	// After a deadline of which C did not know, what is known of a holder may be old.
 	busy := why.Code == ErrTimeout && why.causes == nil
 	if (busy || cancelled) && holder.Held() && !g.Held() {
 		why.Holder = &holder

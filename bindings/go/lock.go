@@ -30,7 +30,8 @@ func (c *Client) Lock(ctx context.Context, name string, options ...LockOption) (
 	return c.acquire(ctx, []string{name}, timeLeft(ctx), options)
 }
 
-// TryLock acquires the lock name if nobody holds it, else it fails with [ErrTimeout] and, in [Error].Holder, who does.
+// TryLock acquires the lock name if nobody holds it, else it fails with [ErrTimeout] and, in [Error].Holder, who does. That is
+// said only by etcd: if ctx's deadline comes first, the error is ctx's and [ErrUnavailable].
 func (c *Client) TryLock(ctx context.Context, name string, options ...LockOption) (*Guard, error) {
 	return c.acquire(ctx, []string{name}, C.LOCKER_NO_WAIT, options)
 }
@@ -49,14 +50,18 @@ func (c *Client) LockAll(ctx context.Context, names []string, options ...LockOpt
 }
 
 // TryLockAll is [Client.LockAll] if nobody holds any of these locks, else it fails with [ErrTimeout] and, in
-// [Error].Holder, who holds which.
+// [Error].Holder, who holds which. After a deadline it fails as [Client.TryLock] does.
 func (c *Client) TryLockAll(ctx context.Context, names []string, options ...LockOption) (*Guard, error) {
 	return c.acquire(ctx, slices.Clone(names), C.LOCKER_NO_WAIT, options)
 }
 
 func (c *Client) acquire(ctx context.Context, names []string, limit C.int64_t, options []LockOption) (*Guard, error) {
-	if ctx.Err() != nil {
-		return nil, interrupted(ctx, calling("lock", names...))
+	switch what := calling("lock", names...); {
+	case ctx.Err() == nil:
+	case limit == C.LOCKER_NO_WAIT:
+		return nil, unheard(ctx, what)
+	default:
+		return nil, interrupted(ctx, what)
 	}
 	g, err := c.start(ctx, names, limit, options)
 	if err != nil {
