@@ -14,9 +14,15 @@ import (
 	"unsafe"
 )
 
-// How many calls of one client may wait for etcd at once. Each holds a thread meanwhile. A request to etcd carries no
-// more than about this many, so that more would not make it faster.
+// How many calls of one client may wait for etcd at once, and how many that end a handle beside them: nobody is to hold a
+// lock longer because others read. Each holds a thread meanwhile. A request to etcd carries no more than about this many, so
+// that more would not make it faster.
 const maxCalls = 60
+
+// slots has a place for each call that may wait for etcd now.
+type slots chan struct{}
+
+func newSlots() slots { return make(slots, maxCalls) }
 
 // call is what a call that waits for etcd is called in an error: what it does, and to what.
 type call struct {
@@ -81,33 +87,44 @@ func (c *Client) wait(ctx context.Context, what call, f waiting, undo func()) er
 	if c == nil || c.calls == nil {
 		return f(0) // never connected: C says so
 	}
-	inPlace := func(limit C.int64_t) error {
-		defer func() { <-c.calls }()
-		return f(limit)
-	}
-	select {
-	case c.calls <- struct{}{}:
-		return run(ctx, what, 0, inPlace, undo) // C keeps the time, and says best what took it
-	default:
-	}
-	by := time.Now().Add(c.timeout)
-	select {
-	case c.calls <- struct{}{}:
-		return run(ctx, what, max(time.Until(by), time.Millisecond), inPlace, undo)
-	case <-ctx.Done():
-		return interrupted(ctx, what)
-	case <-time.After(c.timeout):
-		return &Error{Code: ErrUnavailable, Message: what.String() + ": etcd does not answer the calls before this one"}
-	}
+	return c.calls.run(ctx, what, c.timeout, f, undo, func() {})
 }
 
-// end is wait for what ends a handle. Whatever keeps it from waiting, the handle is ended.
-func (c *Client) end(ctx context.Context, what call, f waiting) error {
-	err := c.wait(ctx, what, f, func() {})
+// end is wait for what ends a handle. Whatever keeps it from waiting, the handle is ended. full is run if
+// it cannot be at once.
+func (c *Client) end(ctx context.Context, what call, f waiting, full func()) error {
+	err := c.ends.run(ctx, what, c.timeout, f, func() {}, full)
 	if err != nil {
 		_ = f(C.LOCKER_NO_WAIT) // without effect on a handle that is ended
 	}
 	return err
+}
+
+// run is the function run in one of the slots, all in all for no longer than timeout. If none is free at once, full comes
+// first.
+func (s slots) run(ctx context.Context, what call, timeout time.Duration, f waiting, undo, full func()) error {
+	if ctx.Err() != nil {
+		return interrupted(ctx, what)
+	}
+	inPlace := func(limit C.int64_t) error {
+		defer func() { <-s }()
+		return f(limit)
+	}
+	select {
+	case s <- struct{}{}:
+		return run(ctx, what, 0, inPlace, undo) // C keeps the time, and says best what took it
+	default:
+		full()
+	}
+	by := time.Now().Add(timeout)
+	select {
+	case s <- struct{}{}:
+		return run(ctx, what, max(time.Until(by), time.Millisecond), inPlace, undo)
+	case <-ctx.Done():
+		return interrupted(ctx, what)
+	case <-time.After(timeout):
+		return &Error{Code: ErrUnavailable, Message: what.String() + ": etcd does not answer the calls before this one"}
+	}
 }
 
 // gate bounds how many goroutines enter or leave a queue at once. What they do in C takes microseconds, but on a busy

@@ -15,7 +15,8 @@ const defaultTimeout = 5 * time.Second
 type Client struct {
 	handle  C.locker_client
 	timeout time.Duration
-	calls   chan struct{} // one for each call that may wait for etcd now
+	calls   slots
+	ends    slots // for calls that end a handle
 	guards  guards
 	waiters waiters
 }
@@ -49,7 +50,7 @@ func Connect(ctx context.Context, endpoints string, options ...Option) (*Client,
 	if o.timeout == 0 {
 		o.timeout = defaultTimeout
 	}
-	c := &Client{timeout: o.timeout, calls: make(chan struct{}, maxCalls)}
+	c := &Client{timeout: o.timeout, calls: newSlots(), ends: newSlots()}
 	err := run(ctx, calling("connect to", endpoints), 0, func(C.int64_t) error {
 		var a arguments
 		in, out := o.toC(&a), &c.handle

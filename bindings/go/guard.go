@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -61,6 +62,7 @@ type Guard struct {
 	names  []string
 	handle C.locker_guard
 	values context.Context // those of Lock's
+	left   atomic.Bool     // by an Unlock that has not told C yet
 
 	mu   sync.Mutex
 	told *changes // nil until somebody asks
@@ -77,9 +79,9 @@ var nobodys = func() context.Context {
 // locked is false of a guard that Lock did not make.
 func (g *Guard) locked() bool { return g != nil && g.client != nil }
 
-// id is what C knows the guard by; of a nil one: nothing.
+// id is what C knows the guard by; of a nil one, and one that Unlock has left: nothing.
 func (g *Guard) id() C.locker_guard {
-	if g == nil {
+	if g == nil || g.left.Load() {
 		return C.locker_guard{}
 	}
 	return g.handle
@@ -276,27 +278,4 @@ func (g *Guard) Context() context.Context {
 		return nobodys
 	}
 	return g.changes().ctx
-}
-
-// Unlock gives the lock up and waits until etcd has confirmed it, at most until ctx ends or for the client's timeout.
-// Whatever it returns, this guard no longer holds the lock, also when ctx had ended before.
-//
-// It fails with [ErrLost] if the lock was lost before, with [ErrBadHandle] if it was unlocked or its client disconnected
-// before, and with [ErrUnavailable] or ctx's error if etcd has not confirmed in time; the release then goes on behind.
-func (g *Guard) Unlock(ctx context.Context) error {
-	if !g.locked() {
-		return context.Cause(nobodys)
-	}
-	defer g.client.guards.remove(g)
-	return g.client.end(ctx, g.calling("unlock"), func(limit C.int64_t) error {
-		err := try(func(e *C.locker_error) C.locker_code { return C.locker_unlock(g.handle, limit, e) })
-		switch {
-		case errors.Is(err, ErrBadHandle): // whoever has ended it knows why
-		case errors.Is(err, ErrLost):
-			g.ended(err)
-		default:
-			g.ended(unlocked(g.calling("lock")))
-		}
-		return err
-	})
 }
