@@ -8,23 +8,39 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"strconv"
 	"strings"
 	"time"
 	"unsafe"
 )
 
-// How many calls of one client may wait for etcd at once. Each holds a thread meanwhile. A request to etcd carries no
-// more than about this many, so that more would not make it faster.
+// How many calls of one client may wait for etcd at once, and how many that end a handle beside them: nobody is to hold a
+// lock longer because others read. Each holds a thread meanwhile. A request to etcd carries no more than about this many, so
+// that more would not make it faster.
 const maxCalls = 60
 
-// call is what a call that waits for etcd is called in an error.
-type call struct{ verb, object string }
+// slots has a place for each call that may wait for etcd now.
+type slots chan struct{}
+
+func newSlots() slots { return make(slots, maxCalls) }
+
+// call is what a call that waits for etcd is called in an error: what it does, and to what.
+type call struct {
+	verb    string
+	objects []string
+}
+
+func calling(verb string, objects ...string) call { return call{verb, objects} }
 
 func (c call) String() string {
-	if c.object == "" {
-		return c.verb
+	text := c.verb
+	for i, object := range c.objects {
+		if i > 0 {
+			text += " and"
+		}
+		text += " " + strconv.Quote(object)
 	}
-	return fmt.Sprintf("%s %q", c.verb, c.object)
+	return text
 }
 
 // waiting is a call to C that waits until etcd has answered, at most limit milliseconds (0: the client's timeout).
@@ -71,33 +87,44 @@ func (c *Client) wait(ctx context.Context, what call, f waiting, undo func()) er
 	if c == nil || c.calls == nil {
 		return f(0) // never connected: C says so
 	}
-	inPlace := func(limit C.int64_t) error {
-		defer func() { <-c.calls }()
-		return f(limit)
-	}
-	select {
-	case c.calls <- struct{}{}:
-		return run(ctx, what, 0, inPlace, undo) // C keeps the time, and says best what took it
-	default:
-	}
-	by := time.Now().Add(c.timeout)
-	select {
-	case c.calls <- struct{}{}:
-		return run(ctx, what, max(time.Until(by), time.Millisecond), inPlace, undo)
-	case <-ctx.Done():
-		return interrupted(ctx, what)
-	case <-time.After(c.timeout):
-		return &Error{Code: ErrUnavailable, Message: what.String() + ": etcd does not answer the calls before this one"}
-	}
+	return c.calls.run(ctx, what, c.timeout, f, undo, func() {})
 }
 
-// end is wait for what ends a handle. Whatever keeps it from waiting, the handle is ended.
-func (c *Client) end(ctx context.Context, what call, f waiting) error {
-	err := c.wait(ctx, what, f, func() {})
+// end is wait for what ends a handle. Whatever keeps it from waiting, the handle is ended. full is run if
+// it cannot be at once.
+func (c *Client) end(ctx context.Context, what call, f waiting, full func()) error {
+	err := c.ends.run(ctx, what, c.timeout, f, func() {}, full)
 	if err != nil {
 		_ = f(C.LOCKER_NO_WAIT) // without effect on a handle that is ended
 	}
 	return err
+}
+
+// run is the function run in one of the slots, all in all for no longer than timeout. If none is free at once, full comes
+// first.
+func (s slots) run(ctx context.Context, what call, timeout time.Duration, f waiting, undo, full func()) error {
+	if ctx.Err() != nil {
+		return interrupted(ctx, what)
+	}
+	inPlace := func(limit C.int64_t) error {
+		defer func() { <-s }()
+		return f(limit)
+	}
+	select {
+	case s <- struct{}{}:
+		return run(ctx, what, 0, inPlace, undo) // C keeps the time, and says best what took it
+	default:
+		full()
+	}
+	by := time.Now().Add(timeout)
+	select {
+	case s <- struct{}{}:
+		return run(ctx, what, max(time.Until(by), time.Millisecond), inPlace, undo)
+	case <-ctx.Done():
+		return interrupted(ctx, what)
+	case <-time.After(timeout):
+		return &Error{Code: ErrUnavailable, Message: what.String() + ": etcd does not answer the calls before this one"}
+	}
 }
 
 // gate bounds how many goroutines enter or leave a queue at once. What they do in C takes microseconds, but on a busy
@@ -115,7 +142,7 @@ func try(f func(e *C.locker_error) C.locker_code) error {
 
 // arguments turns Go values into C's and remembers the first that cannot be.
 type arguments struct {
-	copies []*C.char
+	copies []unsafe.Pointer // in C's memory
 	err    error
 }
 
@@ -124,8 +151,21 @@ func (a *arguments) text(argument, s string) *C.char {
 	if a.err == nil && strings.ContainsRune(s, 0) {
 		a.err = invalid("%s contains a NUL", argument)
 	}
-	a.copies = append(a.copies, C.CString(s))
-	return a.copies[len(a.copies)-1]
+	copied := C.CString(s)
+	a.copies = append(a.copies, unsafe.Pointer(copied))
+	return copied
+}
+
+// texts is a C array of text for each, that lives until the call. It is C's memory: Go's may not be given to C while it
+// points to what is not C's or pinned.
+func (a *arguments) texts(argument string, all []string) **C.char {
+	array := C.malloc(C.size_t(len(all)+1) * C.size_t(unsafe.Sizeof((*C.char)(nil)))) // never of no bytes
+	a.copies = append(a.copies, array)
+	to := unsafe.Slice((**C.char)(array), len(all))
+	for i, s := range all {
+		to[i] = a.text(fmt.Sprintf("%s[%d]", argument, i), s)
+	}
+	return (**C.char)(array)
 }
 
 // optional is text for what may not be given.
@@ -159,7 +199,7 @@ func (a *arguments) call(f func(e *C.locker_error) C.locker_code) error {
 }
 
 func (a *arguments) free() {
-	for _, s := range a.copies {
-		C.free(unsafe.Pointer(s))
+	for _, copied := range a.copies {
+		C.free(copied)
 	}
 }

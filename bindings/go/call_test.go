@@ -36,7 +36,7 @@ func TestWaitingCostsNoThread(t *testing.T) {
 	waiting.Add(waiters)
 	for i := range waiters {
 		done.Go(func() {
-			g, err := waiter.start(ctx, name(i), 0, nil)
+			g, err := waiter.start(ctx, []string{name(i)}, 0, nil)
 			waiting.Done()
 			if err == nil {
 				g, err = g.await(ctx, 0)
@@ -90,7 +90,7 @@ func TestLocksComeWithoutWaitingInC(t *testing.T) {
 	if !eventually(func() bool { return get(t, c, "x").Waiters == 1 }) {
 		t.Fatal("not in the queue")
 	}
-	if !c.waiters.any("x") || c.waiters.any("y") || other.waiters.any("x") {
+	if !c.waiters.any([]string{"y", "x"}) || c.waiters.any([]string{"y"}) || other.waiters.any([]string{"x"}) {
 		t.Error("it is not known who waits")
 	}
 	cancel()
@@ -189,26 +189,72 @@ func TestWaitingForAPlaceIsLimitedToo(t *testing.T) {
 	}
 }
 
-// When all calls that may wait for etcd do, another one fails in time, and an unlock releases all the same.
+// When all calls that may wait for etcd do, another one fails in time, and an unlock need not wait for them.
 func TestCallsAreLimited(t *testing.T) {
 	prefix := ownPrefix()
 	other := connect(t, prefix)
 	c := connect(t, prefix, Timeout(300*time.Millisecond))
 	g := lock(t, c, "x")
-	for range maxCalls {
-		c.calls <- struct{}{}
-	}
+	fill(c.calls)
 	if _, err := c.Get(t.Context(), "x"); !errors.Is(err, ErrUnavailable) {
 		t.Error(err)
 	}
 	if _, err := c.Get(within(t, 10*time.Millisecond), "x"); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
+	unlock(t, g)
+	g = lock(t, c, "x")
+	fill(c.ends)
 	if err := g.Unlock(t.Context()); !errors.Is(err, ErrUnavailable) {
 		t.Error(err)
 	}
-	unlock(t, lock(t, other, "x"))
+	unlock(t, lock(t, other, "x")) // it is released all the same
 	if err := c.Disconnect(within(t, patience)); err != nil {
 		t.Error(err)
 	}
 }
+
+func fill(s slots) {
+	for range cap(s) {
+		s <- struct{}{}
+	}
+}
+
+// Behind others that hang, Unlock ends the hold in this process at once, and what comes of the lock then is no loss.
+func TestUnlockBehindOthersEndsTheHold(t *testing.T) {
+	prefix := ownPrefix()
+	c := connect(t, prefix)
+	for _, removed := range []bool{false, true} {
+		g := lock(t, c, "x")
+		fill(c.ends)
+		unlocked := make(chan error)
+		go func() { unlocked <- g.Unlock(t.Context()) }()
+		come(t, g.Lost())
+		if g.Held() || g.State() != StateEnded || g.Token() != 0 || g.Remaining() != 0 || g.Info().Held() || !errors.Is(g.Err(), ErrCancelled) {
+			t.Errorf("%v, token %d, %v", g.State(), g.Token(), g.Err())
+		}
+		select {
+		case err := <-unlocked:
+			t.Fatal("it has not waited: ", err)
+		default:
+		}
+		if removed {
+			removeKeys(t, prefix+"x/")
+			if !eventually(func() bool { return !heldInC(g) }) {
+				t.Fatal("C has not heard of it")
+			}
+		}
+		for range cap(c.ends) {
+			<-c.ends
+		}
+		if err := come(t, unlocked); removed && !errors.Is(err, ErrUnavailable) || !removed && err != nil {
+			t.Errorf("removed %v: %v", removed, err)
+		}
+		if err := g.Unlock(t.Context()); !errors.Is(err, ErrBadHandle) || !errors.Is(g.Err(), ErrCancelled) {
+			t.Error(err, g.Err())
+		}
+	}
+}
+
+// heldInC is whether C knows it as held; tests cannot call C.
+func heldInC(g *Guard) bool { return (&Guard{handle: g.handle}).Held() }

@@ -2,21 +2,18 @@
 
 package locker
 
-import (
-	"context"
-	"fmt"
-)
+import "context"
 
 // changes is what C tells of a guard: it costs threads of the library some work, so it begins when somebody asks.
 type changes struct {
-	name     string
+	what     call            // of what it is, in an error
 	acquired chan struct{}   // closed when the lock is first held
 	ctx      context.Context // done when the guard has ended, with the reason as its cause
 	end      context.CancelCauseFunc
 }
 
-func newChanges(ctx context.Context, name string) *changes {
-	c := &changes{name: name, acquired: make(chan struct{})}
+func newChanges(ctx context.Context, what call) *changes {
+	c := &changes{what: what, acquired: make(chan struct{})}
 	c.ctx, c.end = context.WithCancelCause(context.WithoutCancel(ctx))
 	return c
 }
@@ -27,7 +24,7 @@ func (c *changes) changed(s State, err error) {
 	case StateWaiting:
 	case StateEnded:
 		if err == nil {
-			err = unlocked(c.name)
+			err = unlocked(c.what)
 		}
 		c.end(err)
 	default:
@@ -40,8 +37,8 @@ func (c *changes) changed(s State, err error) {
 }
 
 // forgotten is called by C after the last change.
-func (c *changes) forgotten() { c.end(unlocked(c.name)) }
+func (c *changes) forgotten() { c.end(unlocked(c.what)) }
 
-func unlocked(name string) error {
-	return &Error{Code: ErrCancelled, Message: fmt.Sprintf("lock %q: unlocked", name)}
+func unlocked(what call) error {
+	return &Error{Code: ErrCancelled, Message: what.String() + ": unlocked"}
 }

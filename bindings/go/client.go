@@ -15,7 +15,8 @@ const defaultTimeout = 5 * time.Second
 type Client struct {
 	handle  C.locker_client
 	timeout time.Duration
-	calls   chan struct{} // one for each call that may wait for etcd now
+	calls   slots
+	ends    slots // for calls that end a handle
 	guards  guards
 	waiters waiters
 }
@@ -38,7 +39,7 @@ func Connect(ctx context.Context, endpoints string, options ...Option) (*Client,
 		return nil, invalid("liblocker has ABI %d but this program was built for ABI %d", abi, C.LOCKER_ABI)
 	}
 	if ctx.Err() != nil {
-		return nil, interrupted(ctx, call{"connect to", endpoints})
+		return nil, interrupted(ctx, calling("connect to", endpoints))
 	}
 	o := connectOptions{}
 	for _, option := range options {
@@ -49,8 +50,8 @@ func Connect(ctx context.Context, endpoints string, options ...Option) (*Client,
 	if o.timeout == 0 {
 		o.timeout = defaultTimeout
 	}
-	c := &Client{timeout: o.timeout, calls: make(chan struct{}, maxCalls)}
-	err := run(ctx, call{"connect to", endpoints}, 0, func(C.int64_t) error {
+	c := &Client{timeout: o.timeout, calls: newSlots(), ends: newSlots()}
+	err := run(ctx, calling("connect to", endpoints), 0, func(C.int64_t) error {
 		var a arguments
 		in, out := o.toC(&a), &c.handle
 		url := a.text("endpoints", endpoints)
@@ -85,12 +86,12 @@ func (c *Client) Disconnect(ctx context.Context) error {
 	if c != nil {
 		left = c.guards.take()
 	}
-	err := run(ctx, call{verb: "disconnect"}, 0, c.disconnect, func() {})
+	err := run(ctx, calling("disconnect"), 0, c.disconnect, func() {})
 	if err != nil {
 		c.abandon()
 	}
 	for g := range left {
-		g.ended(disconnected(g.name))
+		g.ended(disconnected(g.calling("lock")))
 	}
 	return err
 }
@@ -107,7 +108,7 @@ func (c *Client) abandon() { _ = c.disconnect(C.LOCKER_NO_WAIT) }
 func (c *Client) Get(ctx context.Context, name string) (Info, error) {
 	var info Info
 	var out C.locker_info
-	err := c.wait(ctx, call{"get", name}, func(limit C.int64_t) error {
+	err := c.wait(ctx, calling("get", name), func(limit C.int64_t) error {
 		var a arguments
 		cName := a.text("name", name)
 		return a.call(func(e *C.locker_error) C.locker_code {

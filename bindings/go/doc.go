@@ -21,7 +21,14 @@
 //
 // A context that ends a wait gives an error that is both the context's and this package's:
 // [context.DeadlineExceeded] and [ErrTimeout], or [context.Canceled] and [ErrCancelled]. A [Client.Lock] whose deadline
-// comes while etcd is silent fails with [ErrUnavailable] in place of [ErrTimeout]: nobody knows then who holds the lock.
+// comes while etcd is silent fails with [ErrUnavailable] in place of [ErrTimeout]: nobody knows then who holds the lock. So
+// does a [Client.TryLock] whose deadline comes before etcd has answered: its [ErrTimeout] always says that the lock is busy.
+//
+// # Holding it with others
+//
+// With [Shared] a lock is held by all who ask for it so, as readers do, with [Limit] by so many of them at most; who wants it
+// alone waits until they are gone, and those who come later wait behind him. [Client.LockAll] takes several locks or none,
+// and is never in a deadlock with others that do.
 //
 // # Losing a lock
 //
@@ -29,6 +36,10 @@
 // Then [Guard.Lost] is closed and [Guard.Context] cancelled: do the work under that context. What must be right even
 // if the process is paused at the wrong moment needs the [Guard.Token], which rises with each holder: have what the
 // lock protects refuse a lower one than it has seen.
+//
+// # Testing
+//
+// The package lockertest, beside this one, gives a test an etcd of its own.
 //
 // # Threads and processes
 //

@@ -100,6 +100,17 @@ func interrupted(ctx context.Context, what call) *Error {
 	return &Error{Code: code, Message: what.String() + ": " + cause.Error(), causes: []error{ctx.Err(), cause}}
 }
 
+// unheard is interrupted for who asks only whether a lock is free, or had no place in its queue yet: after a deadline nobody
+// knows whether it is busy.
+func unheard(ctx context.Context, what call) *Error {
+	why := interrupted(ctx, what)
+	if why.Code == ErrTimeout {
+		why.Code = ErrUnavailable
+		why.Message = what.String() + ": not heard from etcd: " + context.Cause(ctx).Error()
+	}
+	return why
+}
+
 // addDeadline puts ctx's deadline among the causes of an error of C's, if that is why its wait ended.
 func (e *Error) addDeadline(ctx context.Context) {
 	deadline, limited := ctx.Deadline()

@@ -8,9 +8,11 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"testing"
 	"time"
 
 	"example.org/locker"
+	"example.org/locker/lockertest"
 )
 
 // prefix keeps the examples' locks apart from all others.
@@ -49,6 +51,14 @@ func migrate(ctx context.Context, fence int64) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx) // locker.ErrLost
+	}
+}
+
+// The test of the README: it needs no set-up but an etcd that is installed.
+func TestMigrateOnce(t *testing.T) {
+	endpoints := lockertest.Etcd(t) // of this test alone, and gone with it
+	if err := migrateOnce(t.Context(), endpoints); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -116,6 +126,99 @@ func ExampleClient_TryLock() {
 		fmt.Println("busy:", busy.Holder.Value)
 	}
 	// Output: busy: node-3
+}
+
+// Readers hold a lock together, and a writer has it alone: all that a reader asks for is to share it.
+func ExampleShared() {
+	ctx := context.Background()
+	client := connect(ctx)
+	defer client.Disconnect(ctx)
+
+	one, err := client.Lock(ctx, "config", locker.Shared())
+	if err != nil {
+		log.Fatal(err)
+	}
+	other, err := client.Lock(ctx, "config", locker.Shared())
+	if err != nil {
+		log.Fatal(err)
+	}
+	info, err := client.Get(ctx, "config")
+	fmt.Println(info.Holders, "hold it", info.Mode, err)
+
+	_, err = client.TryLock(ctx, "config") // to write
+	fmt.Println("a writer waits:", errors.Is(err, locker.ErrTimeout))
+	fmt.Println(one.Unlock(ctx), other.Unlock(ctx))
+	// Output:
+	// 2 hold it shared <nil>
+	// a writer waits: true
+	// <nil> <nil>
+}
+
+// No more than three machines download at the same time.
+func ExampleLimit() {
+	ctx := context.Background()
+	client := connect(ctx)
+	defer client.Disconnect(ctx)
+
+	download := func() error {
+		permit, err := client.Lock(ctx, "mirror", locker.Limit(3))
+		if err != nil {
+			return err
+		}
+		defer permit.Unlock(ctx)
+		info, err := client.Get(ctx, "mirror")
+		if info.Holders > int(info.Limit) {
+			return fmt.Errorf("%d of %d", info.Holders, info.Limit)
+		}
+		return err // the work
+	}
+	failed := make(chan error)
+	for range 10 {
+		go func() { failed <- download() }()
+	}
+	var all error
+	for range 10 {
+		all = errors.Join(all, <-failed)
+	}
+	fmt.Println(all)
+	// Output: <nil>
+}
+
+// A transfer needs both accounts. Another one, in the other direction, is never in a deadlock with it.
+func ExampleClient_LockAll() {
+	ctx := context.Background()
+	client := connect(ctx)
+	defer client.Disconnect(ctx)
+
+	transfer := func(from, to string) error {
+		guard, err := client.LockAll(ctx, []string{"account/" + from, "account/" + to})
+		if err != nil {
+			return err
+		}
+		return guard.Unlock(ctx)
+	}
+	back := make(chan error)
+	go func() { back <- transfer("815", "4711") }()
+	fmt.Println(transfer("4711", "815"), <-back)
+	// Output: <nil> <nil>
+}
+
+// All of them, or who is in the way.
+func ExampleClient_TryLockAll() {
+	ctx := context.Background()
+	client := connect(ctx)
+	defer client.Disconnect(ctx)
+	other, err := client.Lock(ctx, "rack-2", locker.Value("node-7"))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer other.Unlock(ctx)
+
+	_, err = client.TryLockAll(ctx, []string{"rack-1", "rack-2", "rack-3"})
+	if busy := (*locker.Error)(nil); errors.As(err, &busy) && busy.Holder != nil {
+		fmt.Println(busy.Holder.Name, "is held by", busy.Holder.Value)
+	}
+	// Output: rack-2 is held by node-7
 }
 
 func ExampleClient_Get() {

@@ -6,7 +6,10 @@ import "C"
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -51,14 +54,15 @@ func toState(s C.locker_state) State {
 // How long after a deadline to wait for what is about to happen then: C says why nothing is held, the context ends.
 const verdict = 200 * time.Millisecond
 
-// Guard is one acquisition of one lock, made by [Client.Lock] or [Client.TryLock]. Any goroutine may use it at any time:
-// one may lock and another unlock. It must not be copied. One that they did not make, nil or zero, holds nothing and fails
-// with [ErrBadHandle].
+// Guard is one acquisition of one lock, made by [Client.Lock] or [Client.TryLock], or of several at once, by
+// [Client.LockAll] or [Client.TryLockAll]. Any goroutine may use it at any time: one may lock and another unlock. It must not
+// be copied. One that they did not make, nil or zero, holds nothing and fails with [ErrBadHandle].
 type Guard struct {
 	client *Client
-	name   string
+	names  []string
 	handle C.locker_guard
 	values context.Context // those of Lock's
+	left   atomic.Bool     // by an Unlock that has not told C yet
 
 	mu   sync.Mutex
 	told *changes // nil until somebody asks
@@ -75,9 +79,9 @@ var nobodys = func() context.Context {
 // locked is false of a guard that Lock did not make.
 func (g *Guard) locked() bool { return g != nil && g.client != nil }
 
-// id is what C knows the guard by; of a nil one: nothing.
+// id is what C knows the guard by; of a nil one, and one that Unlock has left: nothing.
 func (g *Guard) id() C.locker_guard {
-	if g == nil {
+	if g == nil || g.left.Load() {
 		return C.locker_guard{}
 	}
 	return g.handle
@@ -90,13 +94,13 @@ func (g *Guard) changes() *changes {
 	if g.told != nil {
 		return g.told
 	}
-	g.told = newChanges(g.values, g.name)
+	g.told = newChanges(g.values, g.calling("lock"))
 	err := g.why
 	if err == nil {
 		err = g.tell(g.told)
 	}
 	if errors.Is(err, ErrBadHandle) { // Unlock is under way, or the client was disconnected
-		err = unlocked(g.name)
+		err = unlocked(g.calling("lock"))
 	}
 	if err != nil {
 		g.told.end(err)
@@ -136,7 +140,7 @@ func (g *Guard) await(ctx context.Context, limit C.int64_t) (*Guard, error) {
 	}
 	why := (*Error)(nil)
 	if !errors.As(err, &why) {
-		why = interrupted(ctx, call{"lock", g.name})
+		why = interrupted(ctx, g.calling("lock"))
 	}
 	g.giveUp(why)
 	if limit > 0 {
@@ -147,22 +151,16 @@ func (g *Guard) await(ctx context.Context, limit C.int64_t) (*Guard, error) {
 
 // later waits without a thread, until the lock is held, the guard has ended or ctx has.
 func (g *Guard) later(ctx context.Context, limit C.int64_t) error {
-	g.client.waiters.enter(g.name)
-	defer g.client.waiters.leave(g.name)
+	g.client.waiters.enter(g.names)
+	defer g.client.waiters.leave(g.names)
 	told := g.changes()
 	select {
 	case <-told.acquired:
 		return nil
 	case <-told.ctx.Done():
 	case <-ctx.Done():
-		// C has the same deadline, and knows whether etcd was silent.
-		if limit > 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			select {
-			case <-told.acquired:
-				return nil
-			case <-told.ctx.Done():
-			case <-time.After(verdict):
-			}
+		if limit != 0 && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return g.overdue(ctx, told, limit)
 		}
 	}
 	if why := context.Cause(told.ctx); why != nil {
@@ -171,28 +169,58 @@ func (g *Guard) later(ctx context.Context, limit C.int64_t) error {
 	return ctx.Err()
 }
 
+// overdue is what came of the wait when ctx's deadline has come.
+func (g *Guard) overdue(ctx context.Context, told *changes, limit C.int64_t) error {
+	if limit > 0 { // C has the same deadline, and says at once what came of a place in the queue
+		select {
+		case <-told.acquired:
+			return nil
+		case <-told.ctx.Done():
+		case <-time.After(verdict):
+		}
+	}
+	if why := context.Cause(told.ctx); why != nil {
+		return why
+	}
+	if g.State() != StateWaiting { // the news of it is on its way
+		return g.now()
+	}
+	return unheard(ctx, g.calling("lock"))
+}
+
 // giveUp ends a guard that is not to be held, without waiting, and adds to the reason who holds the lock.
 func (g *Guard) giveUp(why *Error) {
 	gate <- struct{}{}
 	defer func() { <-gate }()
 	holder, cancelled := g.Info(), why.Code == ErrCancelled && why.causes != nil
-	// After a deadline to which C said nothing, what is known of a holder may be old.
+	// After a deadline of which C did not know, what is known of a holder may be old.
 	busy := why.Code == ErrTimeout && why.causes == nil
 	if (busy || cancelled) && holder.Held() && !g.Held() {
 		why.Holder = &holder
 		if cancelled { // C's errors say it already
-			why.Message += ": it is held by " + holder.who()
+			why.Message += fmt.Sprintf(": %q is held by %s", holder.Name, holder.who())
 		}
 	}
 	C.locker_unlock(g.handle, C.LOCKER_NO_WAIT, nil)
 }
 
-// Name is the lock's.
+// calling is what it is called in the error of a call.
+func (g *Guard) calling(verb string) call { return calling(verb, g.names...) }
+
+// Name is the lock's; of several the first's.
 func (g *Guard) Name() string {
-	if g == nil {
+	if g == nil || len(g.names) == 0 {
 		return ""
 	}
-	return g.name
+	return g.names[0]
+}
+
+// Names are those of all its locks: more than one only of [Client.LockAll] and [Client.TryLockAll].
+func (g *Guard) Names() []string {
+	if g == nil {
+		return nil
+	}
+	return slices.Clone(g.names)
 }
 
 // Token is the fencing token while the lock is held, else 0. Each holder of a name gets a greater one: have what the
@@ -240,7 +268,7 @@ func (g *Guard) Err() error {
 	if cause := context.Cause(g.Context()); cause != nil {
 		return cause
 	}
-	return unlocked(g.name)
+	return unlocked(g.calling("lock"))
 }
 
 // Context is cancelled when the lock is no longer held, with [Guard.Err] as its cause: the context to do the work
@@ -250,27 +278,4 @@ func (g *Guard) Context() context.Context {
 		return nobodys
 	}
 	return g.changes().ctx
-}
-
-// Unlock gives the lock up and waits until etcd has confirmed it, at most until ctx ends or for the client's timeout.
-// Whatever it returns, this guard no longer holds the lock, also when ctx had ended before.
-//
-// It fails with [ErrLost] if the lock was lost before, with [ErrBadHandle] if it was unlocked or its client disconnected
-// before, and with [ErrUnavailable] or ctx's error if etcd has not confirmed in time; the release then goes on behind.
-func (g *Guard) Unlock(ctx context.Context) error {
-	if !g.locked() {
-		return context.Cause(nobodys)
-	}
-	defer g.client.guards.remove(g)
-	return g.client.end(ctx, call{"unlock", g.name}, func(limit C.int64_t) error {
-		err := try(func(e *C.locker_error) C.locker_code { return C.locker_unlock(g.handle, limit, e) })
-		switch {
-		case errors.Is(err, ErrBadHandle): // whoever has ended it knows why
-		case errors.Is(err, ErrLost):
-			g.ended(err)
-		default:
-			g.ended(unlocked(g.name))
-		}
-		return err
-	})
 }

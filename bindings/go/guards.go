@@ -4,7 +4,6 @@ package locker
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 )
 
@@ -45,6 +44,6 @@ func (s *guards) take() map[*Guard]struct{} {
 }
 
 // disconnected is why a guard has ended whose client was disconnected.
-func disconnected(name string) error {
-	return &Error{Code: ErrCancelled, Message: fmt.Sprintf("lock %q: the client was disconnected", name)}
+func disconnected(what call) error {
+	return &Error{Code: ErrCancelled, Message: what.String() + ": the client was disconnected"}
 }

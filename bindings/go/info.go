@@ -29,7 +29,12 @@ type Info struct {
 	Program string
 	// Since is when the holder asked for the lock, by its own clock; the zero time when not known.
 	Since time.Time
-	// Waiters is how many wait behind the holder: clients, of which one may want it many times.
+	// Holders is how many hold the lock: more than one only if it is shared. All else here is of the one who has held it for
+	// the longest time; in what [Guard.Info] says of a guard that holds it is of this guard, and 1.
+	Holders int
+	// Limit is how many may hold it at the same time, if it is shared with a [Limit]; else 0.
+	Limit uint32
+	// Waiters is how many wait behind those who hold it: clients, of which one may want it many times.
 	Waiters int
 	// LeaseLeft is how long the holder's lease lasts if it is not kept alive from now on; negative when not known. It is
 	// not told by this release: always negative.
@@ -58,6 +63,8 @@ const (
 	ModeFree Mode = C.LOCKER_FREE
 	// ModeExclusive: one holder at a time.
 	ModeExclusive Mode = C.LOCKER_EXCLUSIVE
+	// ModeShared: by several at the same time, see [Shared] and [Limit].
+	ModeShared Mode = C.LOCKER_SHARED
 	// ModeForeign: by something that is not locker: etcdctl lock, Go's concurrency, a key written by hand.
 	ModeForeign Mode = C.LOCKER_FOREIGN
 )
@@ -66,6 +73,8 @@ func (m Mode) String() string {
 	switch m {
 	case ModeFree:
 		return "free"
+	case ModeShared:
+		return "shared"
 	case ModeForeign:
 		return "foreign"
 	default:
@@ -75,7 +84,7 @@ func (m Mode) String() string {
 
 func toMode(m C.int32_t) Mode {
 	switch mode := Mode(m); mode {
-	case ModeFree, ModeForeign:
+	case ModeFree, ModeShared, ModeForeign:
 		return mode
 	default: // what is newer than this package is read as the strictest mode
 		return ModeExclusive
@@ -92,6 +101,8 @@ func toInfo(i *C.locker_info) Info {
 		Host:      C.GoString(&i.host[0]),
 		PID:       int(i.pid),
 		Program:   C.GoString(&i.program[0]),
+		Holders:   int(i.holders),
+		Limit:     uint32(i.limit),
 		Waiters:   int(i.waiters),
 		LeaseLeft: time.Duration(i.lease_left_ms) * time.Millisecond,
 		Revision:  int64(i.revision),

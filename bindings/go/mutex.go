@@ -10,10 +10,11 @@ import (
 )
 
 // Mutex returns the lock name as a [sync.Locker]. Goroutines that share one take turns at it before they queue with
-// others, so that one whose lock was lost cannot unlock another's.
+// others, so that one whose lock was lost cannot unlock another's. (So with [Shared] or [Limit] each needs one of its own.)
 //
-// A sync.Locker cannot return an error: Lock panics if it fails, and so does Unlock if the lock was lost before, since
-// what it protected was not protected. Where that is too much, use [Client.Lock].
+// A sync.Locker cannot return an error: Lock panics if it fails, and so does Unlock if the lock was lost before ([ErrLost])
+// or its client disconnected ([ErrCancelled]), since what it protected was not protected to the end. So have all leave it
+// before [Client.Disconnect]. Where that is too much, use [Client.Lock].
 func (c *Client) Mutex(name string, options ...LockOption) sync.Locker {
 	return &mutex{client: c, name: name, options: options}
 }
@@ -42,7 +43,11 @@ func (m *mutex) Unlock() {
 	m.guard = nil
 	m.local.Unlock() // aborts the program, as sync.Mutex does, if it was not locked
 	// That etcd has not confirmed is no reason to panic: the lock is given up, and the release goes on behind.
-	if err := guard.Unlock(context.Background()); err != nil && !errors.Is(err, ErrUnavailable) {
+	err := guard.Unlock(context.Background())
+	if errors.Is(err, ErrBadHandle) {
+		err = guard.Err() // nobody else unlocks it: the client was disconnected, and it knows more
+	}
+	if err != nil && !errors.Is(err, ErrUnavailable) {
 		panic(fmt.Errorf("locker: Mutex.Unlock: %w", err))
 	}
 }

@@ -70,3 +70,28 @@ func TestMutexPanicsWhenItFails(t *testing.T) {
 	}
 	mu.Unlock()
 }
+
+// A mutex whose client was disconnected protects nothing any more: whoever is in it is told when he leaves, and why.
+func TestMutexPanicsAfterDisconnect(t *testing.T) {
+	prefix := ownPrefix()
+	c := connect(t, prefix)
+	released, lost := c.Mutex("released"), c.Mutex("lost")
+	released.Lock()
+	lost.Lock()
+	gone := lost.(*mutex).guard.Lost()
+	removeKeys(t, prefix+"lost/")
+	come(t, gone)
+	if err := c.Disconnect(within(t, patience)); err != nil {
+		t.Fatal(err)
+	}
+	for want, mu := range map[Code]sync.Locker{ErrCancelled: released, ErrLost: lost} {
+		if err, _ := panicked(mu.Unlock).(error); !errors.Is(err, want) || errors.Is(err, ErrBadHandle) || !strings.Contains(err.Error(), "Mutex.Unlock") {
+			t.Errorf("%v: %v", want, err)
+		}
+		for range 2 { // and nobody is kept waiting
+			if err, _ := panicked(mu.Lock).(error); !errors.Is(err, ErrBadHandle) {
+				t.Error(err)
+			}
+		}
+	}
+}

@@ -40,10 +40,31 @@ func KeyFile(path string) Option { return func(o *connectOptions) { o.keyFile = 
 // LockOption changes one thing about one acquisition.
 type LockOption func(*lockOptions)
 
-type lockOptions struct{ value, reason *string }
+type lockOptions struct {
+	value, reason *string
+	shared        bool
+	limit         *uint32 // in place of shared
+}
 
 // Value is what others read with [Client.Get]: at most 1023 bytes. Default: "<host>:<pid>".
 func Value(value string) LockOption { return func(o *lockOptions) { o.value = &value } }
 
 // Reason is why the lock is wanted, shown to those who find it busy: at most 255 bytes.
 func Reason(reason string) LockOption { return func(o *lockOptions) { o.reason = &reason } }
+
+// Shared has the lock held together with all others who ask for it so: the read side of a read-write lock. Who wants it alone
+// waits until none of them is left, and those who come later wait behind him: first come, first served.
+//
+// It takes the place of a [Limit] that was said before. Only of one lock, not of several.
+func Shared() LockOption { return func(o *lockOptions) { o.shared, o.limit = true, nil } }
+
+// Limit has the lock held together with others, as long as they are no more than n: a counting semaphore. All that want a lock
+// at the same time must say the same limit, or the later one fails with [ErrInvalid] and both numbers; so do Shared and a
+// limit of the same lock. (Whoever changes the limit waits for the last [Guard.Unlock] with the old one to be confirmed.)
+// A holder that dies frees its permit with its lease.
+//
+// Who wants it alone waits until none of them is left. Tokens rise from one who holds it alone to those who share it after
+// him, and on to the next who has it alone; among those who hold it together they say nothing.
+//
+// It takes the place of a [Shared] that was said before. Only of one lock, not of several.
+func Limit(n uint32) LockOption { return func(o *lockOptions) { o.shared, o.limit = false, &n } }

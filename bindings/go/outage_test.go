@@ -90,17 +90,48 @@ func TestADeadlineInSilence(t *testing.T) {
 	}
 	get(t, c, "x") // so it has heard that it is
 	way.Cut()
-	_, short := c.Lock(within(t, 300*time.Millisecond), "x") // it does not come into the queue
+	_, behind := c.Lock(within(t, 300*time.Millisecond), "x") // in the client's own line, where a moment of silence is none yet
+	_, short := c.Lock(within(t, 300*time.Millisecond), "y")
+	_, several := c.LockAll(within(t, 300*time.Millisecond), []string{"y", "z"})
 	long, busy := come(t, queued), (*Error)(nil)
-	for _, err := range []error{short, long} {
+	for _, err := range []error{behind, short, several, long} {
 		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &busy) || busy.Holder != nil {
 			t.Errorf("%v, held by %+v", err, busy.Holder)
 		}
-	}
-	if !errors.Is(long, ErrUnavailable) {
-		t.Error(long)
+		if err != behind && !errors.Is(err, ErrUnavailable) {
+			t.Error(err)
+		}
 	}
 	unlock(t, g)
+}
+
+// ErrTimeout of those that only try is what etcd has said: that the lock is busy. A deadline in silence is none.
+func TestTryLockInSilenceIsNotBusy(t *testing.T) {
+	way, late := newDetour(t), errors.New("too late")
+	c, err := Connect(within(t, patience), "http://"+way.Addr().String(), Prefix(ownPrefix()), Timeout(patience))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Disconnect(within(t, time.Millisecond)) // fails, in time
+	unlock(t, lock(t, c, "x"))
+	way.Cut()
+	for _, left := range []time.Duration{0, 10 * time.Millisecond, 1500 * time.Millisecond} {
+		ctx, cancel := context.WithTimeoutCause(t.Context(), left, late)
+		_, one := c.TryLock(ctx, "x")
+		_, again := c.TryLock(ctx, "x") // its deadline is over when it comes
+		_, several := c.TryLockAll(ctx, []string{"x", "y"})
+		cancel()
+		for _, err := range []error{one, again, several} {
+			if !errors.Is(err, ErrUnavailable) || errors.Is(err, ErrTimeout) || !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, late) {
+				t.Errorf("%v: %v", left, err)
+			}
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if _, err := c.TryLockAll(ctx, []string{"x", "y"}); !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Error(err)
+	}
 }
 
 func TestEtcdGoesAway(t *testing.T) {

@@ -14,5 +14,8 @@ for release in $releases; do
   newest=$release
 done
 # A tool, and none of the module's dependencies.
-GOTOOLCHAIN="go$newest" GOFLAGS=-tags=locker_tree go run honnef.co/go/tools/cmd/staticcheck@latest -checks all,-ST1000 ./...
+for module in . ../../tests/concurrency; do
+  (cd "$module" && GOTOOLCHAIN="go$newest" GOFLAGS=-tags=locker_tree \
+    go run honnef.co/go/tools/cmd/staticcheck@latest -checks all,-ST1000 ./...)
+done
 echo "staticcheck: passed"

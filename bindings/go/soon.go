@@ -51,7 +51,7 @@ func (p *places) leave(useful bool) {
 
 // soon waits a moment for the lock. It says whether the guard still waits then; if it has ended, the error says why.
 func (g *Guard) soon() (waits bool, err error) {
-	if g.client.waiters.any(g.name) || !inC.enter() {
+	if g.client.waiters.any(g.names) || !inC.enter() {
 		return true, nil
 	}
 	err = g.wait(patienceInC)

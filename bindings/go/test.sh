@@ -12,7 +12,7 @@ done
 ln -sf liblocker.so ../../target/debug/liblocker.so.1
 export GOFLAGS="-tags=locker_tree ${GOFLAGS-}"
 
-unformatted=$(gofmt -l . ../../examples/go)
+unformatted=$(gofmt -l . ../../examples/go ../../tests/concurrency)
 [ -z "$unformatted" ] || { echo "not formatted: $unformatted" >&2; exit 1; }
 go vet ./...
 # What builds and runs programs of its own is the same with the race detector, and waits for the second run.
@@ -29,6 +29,11 @@ case $said in
   *"build it with CGO_ENABLED=1"*) ;;
   *) echo "without cgo it says: $said" >&2; exit 1 ;;
 esac
+
+# Beside the locks of etcd's own client, which is no dependency of the package.
+cd ../../tests/concurrency
+go vet ./...
+go test -count=1 -timeout 300s "$@" ./...
 
 cd ../../examples/go
 go vet ./...

@@ -36,7 +36,7 @@ func (w *Watcher) watches() bool { return w != nil && w.ready != nil }
 // [Client.Get] does.
 func (c *Client) Watch(ctx context.Context, name string) (*Watcher, error) {
 	w := &Watcher{client: c, name: name, ready: make(chan struct{}, 1)}
-	err := c.wait(ctx, call{"watch", name}, func(C.int64_t) error {
+	err := c.wait(ctx, calling("watch", name), func(C.int64_t) error {
 		var a arguments
 		cName := a.text("name", name)
 		return a.call(func(e *C.locker_error) C.locker_code { return watch(c, cName, w, e) })
@@ -59,7 +59,7 @@ func (w *Watcher) Next(ctx context.Context) (Info, error) {
 		select {
 		case <-w.ready:
 		case <-ctx.Done():
-			return Info{}, interrupted(ctx, call{"watch", w.name})
+			return Info{}, interrupted(ctx, calling("watch", w.name))
 		}
 	}
 }

@@ -13,16 +13,18 @@ func TestZeroValuesSaySo(t *testing.T) {
 	for what, c := range map[string]*Client{"nil": nil, "zero": {}} {
 		_, lockErr := c.Lock(ctx, "x")
 		_, tryErr := c.TryLock(ctx, "x")
+		_, allErr := c.LockAll(ctx, []string{"x", "y"})
+		_, tryAllErr := c.TryLockAll(ctx, []string{"x", "y"})
 		_, getErr := c.Get(ctx, "x")
 		_, cachedErr := c.GetCached(ctx, "x")
 		_, watchErr := c.Watch(ctx, "x")
 		mutexErr, _ := panicked(c.Mutex("x").Lock).(error)
-		wantBadHandles(t, what+" client", lockErr, tryErr, getErr, cachedErr, watchErr, mutexErr, c.Disconnect(ctx))
+		wantBadHandles(t, what+" client", lockErr, tryErr, allErr, tryAllErr, getErr, cachedErr, watchErr, mutexErr, c.Disconnect(ctx))
 	}
 	for what, g := range map[string]*Guard{"nil": nil, "zero": {}} {
 		come(t, g.Lost())
 		wantBadHandles(t, what+" guard", g.Err(), context.Cause(g.Context()), g.Unlock(ctx))
-		if g.Held() || g.Token() != 0 || g.Remaining() != 0 || g.State() != StateEnded || g.Name() != "" || g.Info() != (Info{LeaseLeft: -1}) {
+		if g.Held() || g.Token() != 0 || g.Remaining() != 0 || g.State() != StateEnded || g.Name() != "" || len(g.Names()) != 0 || g.Info() != (Info{LeaseLeft: -1}) {
 			t.Errorf("%s: %v, %+v", what, g.State(), g.Info())
 		}
 	}
@@ -62,6 +64,7 @@ func TestTextsOfWhatIsUnknown(t *testing.T) {
 		ErrLost.Error():     "locker: lost",
 		(&Error{}).Error():  "locker: ",
 		ModeFree.String():   "free",
+		ModeShared.String(): "shared",
 		Loss(99).String():   "expired",
 		Mode(99).String():   "exclusive",
 		State(99).String():  "at_risk",
