@@ -51,13 +51,16 @@ pub(crate) fn cached<'py>(
 #[pyfunction]
 #[pyo3(signature = (client, /))]
 pub(crate) fn is_open(client: &Client) -> bool {
-    client.connection.client.get().is_ok_and(|client| !has_ended(client))
+    client.connection.client.get().is_ok_and(|client| end_of(client).is_none())
 }
 
-fn has_ended(client: &locker::Client) -> bool {
+/// Why it can be used no more.
+fn end_of(client: &locker::Client) -> Option<locker::Error> {
     // A name that is always refused, but not before the client has been looked at: nothing is asked of etcd.
-    let refused = pin!(client.get("")).poll(&mut Context::from_waker(Waker::noop()));
-    matches!(refused, Poll::Ready(Err(error)) if error.kind() == ErrorKind::Cancelled)
+    match pin!(client.get("")).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Err(error)) if error.kind() == ErrorKind::Cancelled => Some(error),
+        _ => None,
+    }
 }
 
 /// A connection to an etcd cluster, made by connect().
@@ -290,8 +293,10 @@ impl Client {
     }
 
     fn __enter__(this: Py<Self>) -> Result<Py<Self>> {
-        this.get().connection.client.get()?;
-        Ok(this)
+        match end_of(this.get().connection.client.get()?) {
+            Some(error) => Err(error.into()),
+            None => Ok(this),
+        }
     }
 
     #[pyo3(signature = (exc_type, exc_value, traceback, /))]
@@ -310,7 +315,7 @@ impl Client {
         let prefix = PyString::new(py, &self.connection.prefix).repr()?;
         let end = match self.connection.client.get() {
             Err(_) => ", inherited across fork",
-            Ok(client) if has_ended(client) => ", disconnected",
+            Ok(client) if end_of(client).is_some() => ", disconnected",
             Ok(_) => "",
         };
         Ok(format!("<locker.Client of {}, prefix {prefix}{end}>", self.connection.endpoints))

@@ -1,7 +1,7 @@
 //! One acquisition of one lock, or of several at once.
 
 use crate::client::Connection;
-use crate::error::{Reason, Result};
+use crate::error::{Failure, Reason, Result};
 use crate::info::Info;
 use crate::loss::{OnLost, Watch};
 use crate::owned::Owned;
@@ -19,12 +19,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// again once it has ended.
 ///
 /// Any thread may use it at any time; one may lock and another unlock. As a context manager it unlocks at the end of
-/// the block. A guard that is garbage collected unlocks too, without waiting for etcd.
+/// the block; when it has ended before, the beginning raises what check() raises, and the block does not run. A guard
+/// that is garbage collected unlocks too, without waiting for etcd.
 #[pyclass(frozen, weakref, module = "locker")]
 pub(crate) struct Guard {
     guard: Owned<locker::Guard>,
     /// Whether this object was told to unlock: the end of a `with` block then has nothing left to do.
     unlocked: AtomicBool,
+    /// Whether a `with` block has it. A second one inside of that would unlock what the first goes on with.
+    entered: AtomicBool,
     /// Tells `on_lost`.
     watch: Option<Watch>,
     /// Keeps the client connected while there is a guard.
@@ -38,7 +41,7 @@ impl Guard {
         let guard = Arc::new(guard);
         let watch = on_lost.map(|on_lost| on_lost.watch(runtime, Arc::clone(&guard)));
         let guard = Owned::sharing(runtime, guard);
-        Guard { guard, unlocked: AtomicBool::new(false), watch, _connection: connection }
+        Guard { guard, unlocked: AtomicBool::default(), entered: AtomicBool::default(), watch, _connection: connection }
     }
 
     pub(crate) fn losing(&self) -> Result<Work<Reason>> {
@@ -149,7 +152,10 @@ impl Guard {
     }
 
     fn __enter__(this: Py<Self>) -> Result<Py<Self>> {
-        this.get().guard.get()?;
+        this.get().check()?;
+        if this.get().entered.swap(true, Ordering::Relaxed) {
+            return Err(Failure::Invalid("the guard is in a with block already, which would lose the lock".into()));
+        }
         Ok(this)
     }
 

@@ -23,6 +23,8 @@ from support import DEADLINE, Etcd, Program, until
 
 import locker
 from locker import _post, aio
+from locker.aio._opening import Opening
+
 
 def test_a_lock_is_held_and_released(run: Run, etcd: Etcd) -> None:
     async def main(client: aio.Client) -> None:
@@ -43,6 +45,35 @@ def test_a_lock_is_held_and_released(run: Run, etcd: Etcd) -> None:
         await another.unlock()
         with pytest.raises(locker.CancelledError):
             await another.unlock()
+
+    run(main)
+
+
+def test_no_block_runs_without_the_lock(run: Run, etcd: Etcd, prefix: str) -> None:
+    async def refuses(error: type[locker.Error], opened: Any) -> None:
+        with pytest.raises(error):
+            async with opened:
+                raise AssertionError("the body ran")
+
+    async def main(client: aio.Client) -> None:
+        guard = await client.lock("a")
+        async with guard:
+            await refuses(locker.InvalidError, guard)
+            assert guard.held
+        await refuses(locker.CancelledError, guard)
+        lost = await client.lock("a")
+        etcd.delete(lost.key)
+        await lost.lost()
+        await refuses(locker.LostError, lost)
+
+        async def late() -> aio.Guard:  # As lock() is to a loop that stood still while the lock came and went.
+            return lost
+
+        await refuses(locker.LostError, Opening(late()))
+        other = await aio.connect(prefix=prefix)
+        async with other:
+            pass
+        await refuses(locker.CancelledError, other)
 
     run(main)
 
