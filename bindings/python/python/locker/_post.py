@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from locker._locker import Mailbox, Task
+from locker.errors import Error
 
 
 class _Post:
@@ -18,8 +19,8 @@ class _Post:
         self._mailbox = Mailbox()
         self._ids = itertools.count()
         self._expected: dict[int, asyncio.Future[Any]] = {}
-        self.connecting = asyncio.Lock()
-        """Held while the default client is connected: one task does it, and the others wait."""
+        self.connecting: asyncio.Future[Error | None] | None = None
+        """While a task connects the default client: what the others of this loop wait for, and why it failed."""
         loop.add_reader(self._mailbox.fileno(), self._mailbox.deliver, self._receive)
 
     def _receive(self, id: int | None, result: Any, error: BaseException | None) -> None:
