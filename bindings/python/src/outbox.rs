@@ -47,11 +47,15 @@ impl<T: Send> Outbox<T> {
 
     /// Waits without the GIL until there is something. It does not come back once the interpreter exits.
     pub(crate) fn fetch(&self, py: Python<'_>, runtime: &Runtime) -> Items<T> {
+        self.wait(py, runtime);
+        self.take()
+    }
+
+    fn wait(&self, py: Python<'_>, runtime: &Runtime) {
         py.detach(|| {
             drop(self.filled.wait_while(self.items(), |items| items.waiting.is_empty()));
-            runtime.stay_if_exiting();
+            runtime.end_if_exiting();
         });
-        self.take()
     }
 
     fn items(&self) -> MutexGuard<'_, Items<T>> {
