@@ -559,6 +559,8 @@ def test_what_things_look_like(run: Run) -> None:
             assert repr(watcher) == "<locker.aio.Watcher of 'a'>"
         assert repr(watcher) == "<locker.aio.Watcher of 'a', ended>"
         opening = client.lock("a")
+    "asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel);"
+    "os.kill(os.getpid(), signal.SIGTERM); await asyncio.sleep(60)": "asyncio.exceptions.CancelledError",
         assert "Client.lock" in repr(opening)
         opening.close()
 
