@@ -71,7 +71,8 @@ class Mailbox:
     def __new__(cls) -> Mailbox: ...
     def fileno(self) -> int: ...
     def deliver(self, receive: Callable[[int | None, Any, BaseException | None], object]) -> None:
-        """Hands the letters that have come to `receive(id, result, error)`."""
+        """Hands the letters that have come to `receive(id, result, error)`: all of them, whatever that raises. A signal
+        handler may raise in the midst of it, so an answer is then handed over once more."""
 
     def connect(self, id: int, endpoints: str | Sequence[str] | None, options: Mapping[str, object]) -> Task: ...
     def lock(
