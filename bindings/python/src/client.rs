@@ -18,6 +18,7 @@ use pyo3::types::PyString;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 
 /// What a Client, its guards and its watchers share. When the last of them is gone it disconnects by itself.
@@ -25,6 +26,8 @@ pub(crate) struct Connection {
     pub(crate) client: Owned<locker::Client>,
     pub(crate) endpoints: String,
     pub(crate) prefix: String,
+    /// Whether disconnect() was called: then nobody is told of losses any more, also not of those on their way.
+    pub(crate) silent: Arc<AtomicBool>,
 }
 
 impl Drop for Connection {
@@ -141,6 +144,7 @@ impl Client {
     pub(crate) fn disconnecting(&self) -> Result<Work<()>> {
         let client = &self.connection.client;
         let task = client.runtime().disconnect(client.get()?);
+        self.connection.silent.store(true, Ordering::Relaxed);
         Ok(Work::joining(client.runtime(), task))
     }
 }

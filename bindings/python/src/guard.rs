@@ -39,7 +39,7 @@ impl Guard {
     pub(crate) fn new(guard: locker::Guard, on_lost: Option<OnLost>, connection: Arc<Connection>) -> Self {
         let runtime = connection.client.runtime();
         let guard = Arc::new(guard);
-        let watch = on_lost.map(|on_lost| on_lost.watch(runtime, Arc::clone(&guard)));
+        let watch = on_lost.map(|on_lost| on_lost.watch(runtime, Arc::clone(&guard), Arc::clone(&connection.silent)));
         let guard = Owned::sharing(runtime, guard);
         Guard { guard, unlocked: AtomicBool::default(), entered: AtomicBool::default(), watch, _connection: connection }
     }
@@ -51,6 +51,9 @@ impl Guard {
     pub(crate) fn unlocking(&self) -> Result<Work<()>> {
         let unlock = self.guard.begin(|guard| async move { guard.unlock().await })?;
         self.unlocked.store(true, Ordering::Relaxed);
+        if let Some(watch) = &self.watch {
+            watch.forget();
+        }
         Ok(unlock)
     }
 

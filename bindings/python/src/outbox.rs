@@ -51,6 +51,12 @@ impl<T: Send> Outbox<T> {
         self.take()
     }
 
+    /// As [`fetch`](Outbox::fetch), only the first item: what is done with that may change what the next one means.
+    pub(crate) fn fetch_first(&self, py: Python<'_>, runtime: &Runtime) -> Option<T> {
+        self.wait(py, runtime);
+        self.items().waiting.pop_front()
+    }
+
     fn wait(&self, py: Python<'_>, runtime: &Runtime) {
         py.detach(|| {
             drop(self.filled.wait_while(self.items(), |items| items.waiting.is_empty()));

@@ -51,7 +51,7 @@ def last_lines() -> tuple[list[_Line], int]:
     """The lines that have come, and how many were lost since, for the exit of the interpreter."""
 
 def next_losses() -> list[tuple[Listener, LostError]] | None:
-    """Waits for losses: each function that is to be told, with the error. None in a child of fork."""
+    """Waits for a loss: the function that is to be told, if it still is, with the error. None in a child of fork."""
 
 def unraisable(error: BaseException, raised_by: object, /) -> None:
     """Tell `sys.unraisablehook` of an error that was raised where nobody could catch it."""
