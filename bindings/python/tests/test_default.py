@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,7 @@ from proxy import Proxy
 from support import DEADLINE, Etcd, Program, run, until
 
 import locker
+import locker.testing
 from locker import _default, aio
 
 
@@ -379,6 +381,33 @@ def test_the_user_is_in_the_environment(
             assert "authentication is not enabled" in str(caught.value)
         assert "secret-word" not in f"{caught.value!r} {caught.value}"
     locker.connect(os.environ["LOCKER_ENDPOINTS"]).disconnect()  # Who says where etcd is says all of it.
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[str]:
+    """An etcd that wants to know who is there."""
+    with locker.testing.Etcd() as etcd:
+        for command in ("user add root:secret-word", "user grant-role root root", "auth enable"):
+            told, env = ["etcdctl", *command.split()], {**os.environ, "ETCDCTL_ENDPOINTS": etcd.endpoint}
+            subprocess.run(told, env=env, check=True, stdout=subprocess.DEVNULL, timeout=DEADLINE)
+        yield etcd.endpoint
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"LOCKER_USER": "root:secret-word", "ETCDCTL_PASSWORD": "left over"},
+        {"LOCKER_USER": "root:secret-word", "ETCDCTL_USER": "left", "ETCDCTL_PASSWORD": "over"},
+        {"LOCKER_USER": "root", "ETCDCTL_PASSWORD": "secret-word"},
+        {"ETCDCTL_USER": "root:secret-word", "LOCKER_USER": ""},
+    ],
+)
+def test_the_password_is_that_of_the_user(default: pytest.MonkeyPatch, guarded: str, variables: dict[str, str]) -> None:
+    default.setenv("LOCKER_ENDPOINTS", guarded)
+    for variable, value in variables.items():
+        default.setenv(variable, value)
+    locker.lock("a").unlock()
+    locker.default_client().disconnect()
 
 
 @pytest.mark.parametrize("variable", ["LOCKER_CACERT", "ETCDCTL_CACERT"])
