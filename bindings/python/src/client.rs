@@ -1,13 +1,13 @@
 //! A connection to an etcd cluster.
 
 use crate::arguments::{self, Count, Flag, Seconds, Text};
+use crate::connection::{Connection, end_of};
 use crate::copies::Copies;
 use crate::error::Result;
 use crate::guard::Guard;
 use crate::info::Info;
 use crate::log;
 use crate::loss::OnLost;
-use crate::owned::Owned;
 use crate::watcher::Watcher;
 use crate::wish::Wish;
 use crate::work::Work;
@@ -15,28 +15,8 @@ use crate::{exit, scope};
 use locker::ErrorKind;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Waker};
-
-/// What a Client, its guards and its watchers share. When the last of them is gone it disconnects by itself.
-pub(crate) struct Connection {
-    pub(crate) client: Owned<locker::Client>,
-    pub(crate) endpoints: String,
-    pub(crate) prefix: String,
-    /// Whether disconnect() was called: then nobody is told of losses any more, also not of those on their way.
-    pub(crate) silent: Arc<AtomicBool>,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        if let Ok(client) = self.client.get() {
-            self.client.runtime().disconnect(client);
-        }
-    }
-}
+use std::sync::atomic::Ordering;
 
 /// Who holds the lock `name`, if that is wanted from memory, and is there.
 #[pyfunction]
@@ -55,15 +35,6 @@ pub(crate) fn cached<'py>(
 #[pyo3(signature = (client, /))]
 pub(crate) fn is_open(client: &Client) -> bool {
     client.connection.client.get().is_ok_and(|client| end_of(client).is_none())
-}
-
-/// Why it can be used no more.
-fn end_of(client: &locker::Client) -> Option<locker::Error> {
-    // A name that is always refused, but not before the client has been looked at: nothing is asked of etcd.
-    match pin!(client.get("")).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Err(error)) if error.kind() == ErrorKind::Cancelled => Some(error),
-        _ => None,
-    }
 }
 
 /// A connection to an etcd cluster, made by connect().

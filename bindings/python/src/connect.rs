@@ -1,7 +1,8 @@
 //! Connecting to an etcd cluster, as a program and the environment say.
 
 use crate::arguments::{self, File, Seconds, Text};
-use crate::client::{Client, Connection};
+use crate::client::Client;
+use crate::connection::Connection;
 use crate::environment;
 use crate::error::Result;
 use crate::log;

@@ -1,6 +1,6 @@
 //! Disconnecting what the program did not disconnect itself.
 
-use crate::client::Connection;
+use crate::connection::Connection;
 use crate::error::Result;
 use crate::runtime::Runtime;
 use crate::work::Work;

@@ -1,6 +1,6 @@
 //! One acquisition of one lock, or of several at once.
 
-use crate::client::Connection;
+use crate::connection::Connection;
 use crate::error::{Failure, Reason, Result};
 use crate::info::Info;
 use crate::loss::{OnLost, Watch};

@@ -8,6 +8,7 @@
 mod arguments;
 mod client;
 mod connect;
+mod connection;
 mod copies;
 mod environment;
 mod error;

@@ -1,6 +1,6 @@
 //! Who holds a lock, each time it changes hands.
 
-use crate::client::Connection;
+use crate::connection::Connection;
 use crate::error::Result;
 use crate::info::Info;
 use crate::owned::Owned;

@@ -80,6 +80,22 @@ def test_a_thousand_of_all_else_leave_nothing(client: locker.Client, prefix: str
     assert resident < 5_000_000
 
 
+def test_some_hundreds_in_every_mode_leave_nothing(client: locker.Client) -> None:
+    def turn() -> None:
+        with client.lock_all(["b", "c"]) as guard, client.lock("d", limit=3), client.lock("e", shared=True):
+            guard.names, guard.keys, repr(guard)
+            assert client.try_lock_all(["c", "f"]) is None
+            for bad in ("gh", ["g", 3], ["g", "g"]):
+                try:
+                    client.lock_all(bad)  # type: ignore[arg-type]
+                except (TypeError, locker.InvalidError) as error:
+                    repr(error)
+
+    traced, resident, blocks = measure(turn, 300)
+    assert traced < 30_000 and blocks < 300
+    assert resident < 5_000_000
+
+
 def test_tasks_leave_nothing(prefix: str, etcd: Etcd) -> None:
     async def main() -> None:
         async with aio.connect(prefix=prefix, ttl=3) as client:

@@ -54,7 +54,8 @@ def test_no_more_hold_it_than_its_limit(client: locker.Client, other: locker.Cli
             assert other.try_lock("a", limit=2) is None
             with pytest.raises(locker.TimeoutError, match="and 1 more") as caught:
                 other.lock("a", limit=2, timeout=0.1)
-            assert caught.value.holder is not None and caught.value.holder.holders == 2
+            assert "mode='shared'" in repr(caught.value.holder)
+            assert "holders=2, limit=2, waiters=0" in repr(client.get("a"))
             assert etcd.keys() == keys
             waiting = pool.submit(client.lock, "a", limit=2, timeout=DEADLINE)
             wait_for_waiters(client, "a", 1)
@@ -176,18 +177,22 @@ def test_it_stands_in_all_queues_until_it_is_the_first_in_all(
         behind.result().unlock()
 
 
-def test_ctrl_c_leaves_all_queues(client: locker.Client, etcd: Etcd, prefix: str) -> None:
-    source = """
+WAITS = {'lock_all(["a", "b", "c"])': 3, 'lock("b", shared=True)': 1, 'lock("b", limit=3)': 1}
+
+
+@pytest.mark.parametrize("call, keys", WAITS.items())
+def test_ctrl_c_leaves_all_queues(client: locker.Client, etcd: Etcd, prefix: str, call: str, keys: int) -> None:
+    source = f"""
     import locker, sys
     client = locker.connect(prefix=sys.argv[1], ttl=3)
     try:
-        client.lock_all(["a", "b", "c"])
+        client.{call}
     except KeyboardInterrupt:
         print("interrupted", flush=True)
     sys.stdin.readline()
     """
     with client.lock("b") as guard, Program(source, prefix) as waiter:
-        etcd.wait_for_keys(4)
+        etcd.wait_for_keys(1 + keys)
         waiter.process.send_signal(signal.SIGINT)
         assert waiter.line() == "interrupted"
         assert [key.name for key in etcd.wait_for_keys(1)] == [guard.key]  # It lives on, and its lease with it.

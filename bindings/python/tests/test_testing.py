@@ -35,6 +35,7 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
 def connection(endpoint: str) -> socket.socket:
     """One that ends with its etcd."""
     url = urlsplit(endpoint)
+    assert url.hostname and url.port
     return socket.create_connection((url.hostname, url.port), timeout=DEADLINE)
 
 
