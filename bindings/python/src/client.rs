@@ -1,7 +1,7 @@
 //! A connection to an etcd cluster.
 
 use crate::arguments::{self, Count, Flag, Seconds, Text};
-use crate::connection::{Connection, has_ended};
+use crate::connection::{Connection, end_of};
 use crate::copies::Copies;
 use crate::error::Result;
 use crate::guard::Guard;
@@ -16,6 +16,7 @@ use locker::ErrorKind;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// Who holds the lock `name`, if that is wanted from memory, and is there.
 #[pyfunction]
@@ -33,7 +34,7 @@ pub(crate) fn cached<'py>(
 #[pyfunction]
 #[pyo3(signature = (client, /))]
 pub(crate) fn is_open(client: &Client) -> bool {
-    client.connection.client.get().is_ok_and(|client| !has_ended(client))
+    client.connection.client.get().is_ok_and(|client| end_of(client).is_none())
 }
 
 /// A connection to an etcd cluster, made by connect().
@@ -114,6 +115,7 @@ impl Client {
     pub(crate) fn disconnecting(&self) -> Result<Work<()>> {
         let client = &self.connection.client;
         let task = client.runtime().disconnect(client.get()?);
+        self.connection.silent.store(true, Ordering::Relaxed);
         Ok(Work::joining(client.runtime(), task))
     }
 }
@@ -266,8 +268,10 @@ impl Client {
     }
 
     fn __enter__(this: Py<Self>) -> Result<Py<Self>> {
-        this.get().connection.client.get()?;
-        Ok(this)
+        match end_of(this.get().connection.client.get()?) {
+            Some(error) => Err(error.into()),
+            None => Ok(this),
+        }
     }
 
     #[pyo3(signature = (exc_type, exc_value, traceback, /))]
@@ -286,7 +290,7 @@ impl Client {
         let prefix = PyString::new(py, &self.connection.prefix).repr()?;
         let end = match self.connection.client.get() {
             Err(_) => ", inherited across fork",
-            Ok(client) if has_ended(client) => ", disconnected",
+            Ok(client) if end_of(client).is_some() => ", disconnected",
             Ok(_) => "",
         };
         Ok(format!("<locker.Client of {}, prefix {prefix}{end}>", self.connection.endpoints))

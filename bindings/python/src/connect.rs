@@ -95,7 +95,7 @@ pub(crate) fn connecting(
     }
     Ok(Work::new(runtime, async move {
         let client = Owned::new(runtime, connect.await?);
-        Ok(Connection { client, endpoints, prefix })
+        Ok(Connection { client, endpoints, prefix, silent: Default::default() })
     }))
 }
 

@@ -4,6 +4,8 @@ use crate::owned::Owned;
 use locker::ErrorKind;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::task::{Context, Poll, Waker};
 
 /// When the last of those who share it is gone it disconnects by itself.
@@ -11,6 +13,8 @@ pub(crate) struct Connection {
     pub(crate) client: Owned<locker::Client>,
     pub(crate) endpoints: String,
     pub(crate) prefix: String,
+    /// Whether disconnect() was called: then nobody is told of losses any more, also not of those on their way.
+    pub(crate) silent: Arc<AtomicBool>,
 }
 
 impl Drop for Connection {
@@ -21,9 +25,11 @@ impl Drop for Connection {
     }
 }
 
-/// Whether it was disconnected, or has ended since etcd's history went back.
-pub(crate) fn has_ended(client: &locker::Client) -> bool {
+/// Why it can be used no more: it was disconnected, or has ended since etcd's history went back.
+pub(crate) fn end_of(client: &locker::Client) -> Option<locker::Error> {
     // A name that is always refused, but not before the client has been looked at: nothing is asked of etcd.
-    let refused = pin!(client.get("")).poll(&mut Context::from_waker(Waker::noop()));
-    matches!(refused, Poll::Ready(Err(error)) if error.kind() == ErrorKind::Cancelled)
+    match pin!(client.get("")).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Err(error)) if error.kind() == ErrorKind::Cancelled => Some(error),
+        _ => None,
+    }
 }

@@ -14,34 +14,36 @@ pub(crate) fn endpoints() -> Result<Option<String>> {
     text(&["LOCKER_ENDPOINTS", "ETCDCTL_ENDPOINTS"])
 }
 
-/// A user's name and password. As in etcdctl, a colon in the name belongs to it when the password is given elsewhere.
+/// A user's name and password. As in etcdctl, a colon in the name belongs to it when the password is given elsewhere; but
+/// ours is not given by what is etcdctl's: `LOCKER_USER=NAME:PASSWORD` says all of it.
 pub(crate) fn user() -> Result<Option<(String, String)>> {
-    let Some(user) = text(&["LOCKER_USER", "ETCDCTL_USER"])? else { return Ok(None) };
+    let Some((variable, user)) = first(&["LOCKER_USER", "ETCDCTL_USER"])? else { return Ok(None) };
     if let Some(password) = password()? {
         return Ok(Some((user, password)));
     }
-    match user.split_once(':') {
-        Some((name, password)) => Ok(Some((name.into(), password.into()))),
-        None => {
+    let pair = user.split_once(':').map(|(name, password)| (name.into(), password.into()));
+    if variable == "LOCKER_USER" && pair.is_some() {
+        return Ok(pair);
+    }
+    match (text(&["ETCDCTL_PASSWORD"])?, pair) {
+        (Some(password), _) => Ok(Some((user, password))),
+        (None, Some(pair)) => Ok(Some(pair)),
+        (None, None) => {
             Err(Failure::Invalid(format!("no password for user {user}: set LOCKER_PASSWORD or LOCKER_PASSWORD_FILE")))
         }
     }
 }
 
+/// The password that ours gives.
 fn password() -> Result<Option<String>> {
     if let Some(password) = text(&["LOCKER_PASSWORD"])? {
         return Ok(Some(password));
     }
-    match file(&["LOCKER_PASSWORD_FILE"]) {
-        Some(path) => {
-            let read = fs::read_to_string(&path);
-            let text =
-                read.map_err(|error| Failure::Invalid(format!("LOCKER_PASSWORD_FILE={}: {error}", path.display())))?;
-            let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
-            Ok(Some(line.unwrap_or(&text).into()))
-        }
-        None => text(&["ETCDCTL_PASSWORD"]),
-    }
+    let Some(path) = file(&["LOCKER_PASSWORD_FILE"]) else { return Ok(None) };
+    let read = fs::read_to_string(&path);
+    let text = read.map_err(|error| Failure::Invalid(format!("LOCKER_PASSWORD_FILE={}: {error}", path.display())))?;
+    let line = text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
+    Ok(Some(line.unwrap_or(&text).into()))
 }
 
 /// The certificate authorities to trust.

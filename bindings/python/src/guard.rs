@@ -1,7 +1,7 @@
 //! One acquisition of one lock, or of several at once.
 
 use crate::connection::Connection;
-use crate::error::{Reason, Result};
+use crate::error::{Failure, Reason, Result};
 use crate::info::Info;
 use crate::loss::{OnLost, Watch};
 use crate::owned::Owned;
@@ -19,12 +19,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// again once it has ended.
 ///
 /// Any thread may use it at any time; one may lock and another unlock. As a context manager it unlocks at the end of
-/// the block. A guard that is garbage collected unlocks too, without waiting for etcd.
+/// the block; when it has ended before, the beginning raises what check() raises, and the block does not run. A guard
+/// that is garbage collected unlocks too, without waiting for etcd.
 #[pyclass(frozen, weakref, module = "locker")]
 pub(crate) struct Guard {
     guard: Owned<locker::Guard>,
     /// Whether this object was told to unlock: the end of a `with` block then has nothing left to do.
     unlocked: AtomicBool,
+    /// Whether a `with` block has it. A second one inside of that would unlock what the first goes on with.
+    entered: AtomicBool,
     /// Tells `on_lost`.
     watch: Option<Watch>,
     /// Keeps the client connected while there is a guard.
@@ -36,9 +39,9 @@ impl Guard {
     pub(crate) fn new(guard: locker::Guard, on_lost: Option<OnLost>, connection: Arc<Connection>) -> Self {
         let runtime = connection.client.runtime();
         let guard = Arc::new(guard);
-        let watch = on_lost.map(|on_lost| on_lost.watch(runtime, Arc::clone(&guard)));
+        let watch = on_lost.map(|on_lost| on_lost.watch(runtime, Arc::clone(&guard), Arc::clone(&connection.silent)));
         let guard = Owned::sharing(runtime, guard);
-        Guard { guard, unlocked: AtomicBool::new(false), watch, _connection: connection }
+        Guard { guard, unlocked: AtomicBool::default(), entered: AtomicBool::default(), watch, _connection: connection }
     }
 
     pub(crate) fn losing(&self) -> Result<Work<Reason>> {
@@ -48,6 +51,9 @@ impl Guard {
     pub(crate) fn unlocking(&self) -> Result<Work<()>> {
         let unlock = self.guard.begin(|guard| async move { guard.unlock().await })?;
         self.unlocked.store(true, Ordering::Relaxed);
+        if let Some(watch) = &self.watch {
+            watch.forget();
+        }
         Ok(unlock)
     }
 
@@ -149,7 +155,10 @@ impl Guard {
     }
 
     fn __enter__(this: Py<Self>) -> Result<Py<Self>> {
-        this.get().guard.get()?;
+        this.get().check()?;
+        if this.get().entered.swap(true, Ordering::Relaxed) {
+            return Err(Failure::Invalid("the guard is in a with block already, which would lose the lock".into()));
+        }
         Ok(this)
     }
 

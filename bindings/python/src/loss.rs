@@ -9,6 +9,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::select;
 use tokio_util::sync::CancellationToken;
@@ -27,12 +28,15 @@ impl Listener {
 pub(crate) struct Notice {
     listener: Arc<Listener>,
     error: locker::Error,
+    /// Whether the client was told to disconnect meanwhile.
+    silent: Arc<AtomicBool>,
 }
 
 impl Notice {
-    /// None if the function has been garbage collected.
+    /// None if nobody wants to know it any more: unlock() or disconnect() was called, or the function garbage collected.
     pub(crate) fn open(self) -> Option<(Py<PyAny>, Reason)> {
-        Some((self.listener.take()?, Reason(self.error)))
+        let listener = self.listener.take()?;
+        (!self.silent.load(Ordering::Relaxed)).then_some((listener, Reason(self.error)))
     }
 }
 
@@ -65,8 +69,9 @@ impl OnLost {
         Ok(on_lost)
     }
 
-    /// Waits for the loss of a lock that is held now, until the [`Watch`] says that nobody wants to know any more.
-    pub(crate) fn watch(self, runtime: &'static Runtime, guard: Arc<locker::Guard>) -> Watch {
+    /// Waits for the loss of a lock that is held now, until the [`Watch`] says that nobody wants to know any more,
+    /// or its client is `silent`.
+    pub(crate) fn watch(self, runtime: &'static Runtime, guard: Arc<locker::Guard>, silent: Arc<AtomicBool>) -> Watch {
         let OnLost { listener, send } = self;
         let unwanted = CancellationToken::new();
         let watch = Watch { listener: Arc::clone(&listener), unwanted: Owned::new(runtime, unwanted.clone()) };
@@ -76,7 +81,7 @@ impl OnLost {
                 () = unwanted.cancelled() => return,
             };
             if error.kind() == ErrorKind::Lost {
-                send(Notice { listener, error });
+                send(Notice { listener, error, silent });
             }
         });
         watch
@@ -112,12 +117,12 @@ impl Watch {
     }
 }
 
-/// Waits for losses: each function that is to be told, with the error. None in a child of fork.
+/// Waits for a loss: the function that is to be told, if it still is, with the error. None in a child of fork.
 #[pyfunction]
 pub(crate) fn next_losses(py: Python<'_>) -> Option<Vec<(Py<PyAny>, Reason)>> {
     let runtime = Runtime::existing()?;
-    let notices = runtime.losses().fetch(py, runtime);
-    Some(notices.waiting.into_iter().filter_map(Notice::open).collect())
+    let notice = runtime.losses().fetch_first(py, runtime);
+    Some(notice.and_then(Notice::open).into_iter().collect())
 }
 
 /// Tell `sys.unraisablehook` of an error that was raised where nobody could catch it.

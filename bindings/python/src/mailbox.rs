@@ -130,18 +130,28 @@ impl Mailbox {
         self.bell.as_raw_fd()
     }
 
-    /// Hands the letters that have come to `receive(id, result, error)`.
+    /// Hands the letters that have come to `receive(id, result, error)`: all of them, whatever that raises. A signal handler
+    /// may raise in the midst of it, so an answer is then handed over once more.
     fn deliver(&self, py: Python<'_>, receive: &Bound<'_, PyAny>) -> Result<()> {
         self.runtime.check()?;
         let _ = (&self.bell).read(&mut [0; 16]); // Silence it before looking: what comes after that rings again.
         let letters = take(&mut *self.slot.letters());
+        let mut raised = None;
         for Letter { id, open } in letters {
-            match open(py) {
-                Ok(result) => receive.call1((id, result, py.None()))?,
-                Err(failure) => receive.call1((id, py.None(), PyErr::from(failure)))?,
+            let (result, error) = match open(py) {
+                Ok(result) => (result, None),
+                Err(failure) => (py.None(), Some(PyErr::from(failure))),
             };
+            let times = if id.is_some() { 2 } else { 1 };
+            for _ in 0..times {
+                let error = error.as_ref().map(|error| error.clone_ref(py));
+                match receive.call1((id, result.clone_ref(py), error)) {
+                    Ok(_) => break,
+                    Err(first) => _ = raised.get_or_insert(first),
+                }
+            }
         }
-        Ok(())
+        raised.map_or(Ok(()), |raised| Err(raised.into()))
     }
 
     fn connect(&self, id: u64, py: Python<'_>, endpoints: Option<&Bound<'_, PyAny>>, options: Options) -> Result<Task> {

@@ -47,11 +47,21 @@ impl<T: Send> Outbox<T> {
 
     /// Waits without the GIL until there is something. It does not come back once the interpreter exits.
     pub(crate) fn fetch(&self, py: Python<'_>, runtime: &Runtime) -> Items<T> {
+        self.wait(py, runtime);
+        self.take()
+    }
+
+    /// As [`fetch`](Outbox::fetch), only the first item: what is done with that may change what the next one means.
+    pub(crate) fn fetch_first(&self, py: Python<'_>, runtime: &Runtime) -> Option<T> {
+        self.wait(py, runtime);
+        self.items().waiting.pop_front()
+    }
+
+    fn wait(&self, py: Python<'_>, runtime: &Runtime) {
         py.detach(|| {
             drop(self.filled.wait_while(self.items(), |items| items.waiting.is_empty()));
-            runtime.stay_if_exiting();
+            runtime.end_if_exiting();
         });
-        self.take()
     }
 
     fn items(&self) -> MutexGuard<'_, Items<T>> {

@@ -12,6 +12,7 @@ use std::future::pending;
 use std::io;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::thread::{self, ThreadId};
+use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
@@ -20,6 +21,9 @@ use tokio_util::task::TaskTracker;
 /// finds it locked.
 static RUNTIME: Mutex<Option<&'static Runtime>> = Mutex::new(None);
 
+/// After so much time an exit is held up by something, twice as long as [`exit`](crate::exit) may wait for etcd.
+const LONG_EXIT: Duration = Duration::from_secs(2);
+
 /// A tokio runtime that turns on a thread of its own, named `locker`, from the first connect to the end of the process:
 /// leases are kept alive whatever the Python threads do. It never touches Python.
 pub(crate) struct Runtime {
@@ -27,8 +31,8 @@ pub(crate) struct Runtime {
     handle: Handle,
     /// The clients that are being disconnected. The exit of the interpreter waits for them.
     endings: TaskTracker,
-    /// The thread that runs the exit of the interpreter, once it has begun.
-    exiting: OnceLock<ThreadId>,
+    /// The thread that runs the exit of the interpreter, once it has begun, and since when.
+    exiting: OnceLock<(ThreadId, Instant)>,
     /// What a thread of Python is to tell those who gave an `on_lost`.
     losses: Outbox<Notice>,
     /// What another is to carry to Python's `logging`.
@@ -101,14 +105,33 @@ impl Runtime {
     /// joined all others by now), and should not wake up in the middle of the exit to complain that their client is
     /// gone.
     pub(crate) fn begin_exit(&self) {
-        self.exiting.get_or_init(|| thread::current().id());
+        self.exiting.get_or_init(|| (thread::current().id(), Instant::now()));
     }
 
-    /// Never returns if the interpreter exits and this is not the thread that does it. Call it without the GIL.
+    /// Does not return soon if the interpreter exits and this is not the thread that does it: not before an exit would be
+    /// over that nothing holds up. Else a handler of the program may wait for this thread, which then goes on to hear that
+    /// its client is gone. If the interpreter is past all handlers by then, PyO3 keeps it from coming back to Python.
+    /// Call it without the GIL.
     pub(crate) fn stay_if_exiting(&self) {
-        while self.exiting.get().is_some_and(|exiting| *exiting != thread::current().id()) {
+        while let Some(since) = self.exiting_elsewhere() {
+            let left = LONG_EXIT.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                return;
+            }
+            thread::park_timeout(left);
+        }
+    }
+
+    /// As [`stay_if_exiting`](Runtime::stay_if_exiting), of a thread that nobody waits for: it never returns.
+    pub(crate) fn end_if_exiting(&self) {
+        while self.exiting_elsewhere().is_some() {
             thread::park();
         }
+    }
+
+    /// Since when the interpreter exits, if it is another thread that does it.
+    fn exiting_elsewhere(&self) -> Option<Instant> {
+        self.exiting.get().filter(|(thread, _)| *thread != thread::current().id()).map(|(_, since)| *since)
     }
 }
 

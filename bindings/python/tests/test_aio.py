@@ -23,6 +23,8 @@ from support import DEADLINE, Etcd, Program, until
 
 import locker
 from locker import _post, aio
+from locker.aio._opening import Opening
+
 
 def test_a_lock_is_held_and_released(run: Run, etcd: Etcd) -> None:
     async def main(client: aio.Client) -> None:
@@ -43,6 +45,35 @@ def test_a_lock_is_held_and_released(run: Run, etcd: Etcd) -> None:
         await another.unlock()
         with pytest.raises(locker.CancelledError):
             await another.unlock()
+
+    run(main)
+
+
+def test_no_block_runs_without_the_lock(run: Run, etcd: Etcd, prefix: str) -> None:
+    async def refuses(error: type[locker.Error], opened: Any) -> None:
+        with pytest.raises(error):
+            async with opened:
+                raise AssertionError("the body ran")
+
+    async def main(client: aio.Client) -> None:
+        guard = await client.lock("a")
+        async with guard:
+            await refuses(locker.InvalidError, guard)
+            assert guard.held
+        await refuses(locker.CancelledError, guard)
+        lost = await client.lock("a")
+        etcd.delete(lost.key)
+        await lost.lost()
+        await refuses(locker.LostError, lost)
+
+        async def late() -> aio.Guard:  # As lock() is to a loop that stood still while the lock came and went.
+            return lost
+
+        await refuses(locker.LostError, Opening(late()))
+        other = await aio.connect(prefix=prefix)
+        async with other:
+            pass
+        await refuses(locker.CancelledError, other)
 
     run(main)
 
@@ -96,6 +127,48 @@ def test_an_unlock_that_is_cancelled_unlocks(run: Run) -> None:
             await asyncio.gather(task, return_exceptions=True)
             assert isinstance(await asyncio.wait_for(guard.lost(), DEADLINE), locker.CancelledError)
 
+    run(main)
+
+
+def test_an_error_that_is_thrown_into_a_wait_ends_it(run: Run, etcd: Etcd) -> None:
+    """By who drives the coroutine, as some frameworks do, before there is an answer."""
+
+    async def main(client: aio.Client) -> None:
+        async with client.lock("a"):
+            for error in (asyncio.CancelledError(), ZeroDivisionError(), GeneratorExit()):
+                waiting = client.lock("a").__await__()
+                next(waiting)
+                await asyncio.to_thread(etcd.wait_for_keys, 1)
+                with pytest.raises(type(error)) as caught:
+                    waiting.throw(error)
+                assert caught.value is error
+                while (await client.get("a")).waiters:
+                    pass
+
+    run(main)
+
+
+def test_letters_that_come_together_are_all_delivered(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when a signal handler raises in the midst of it."""
+    receive = _post._Post._receive
+    signals: list[Exception] = []
+
+    def interrupted(self: _post._Post, id: int, result: Any, error: BaseException | None) -> None:
+        if signals:
+            raise signals.pop()
+        receive(self, id, result, error)
+
+    async def main(client: aio.Client) -> None:
+        handled: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: handled.append(context["exception"]))
+        asking = [asyncio.create_task(client.get("a")) for _ in range(5)]
+        await asyncio.sleep(0)
+        time.sleep(0.3)  # The loop stands still while the answers come.
+        signals.append(ZeroDivisionError())
+        assert len(await asyncio.wait_for(asyncio.gather(*asking), DEADLINE)) == 5
+        assert [type(error) for error in handled] == [ZeroDivisionError]
+
+    monkeypatch.setattr(_post._Post, "_receive", interrupted)
     run(main)
 
 
@@ -486,6 +559,8 @@ def test_what_is_connected_is_not_copied(run: Run) -> None:
 ENDS = {
     "": "",
     "sys.exit()": "",
+    "asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asyncio.current_task().cancel);"
+    "os.kill(os.getpid(), signal.SIGTERM); await asyncio.sleep(60)": "asyncio.exceptions.CancelledError",
     "1 / 0": "ZeroDivisionError: division by zero",
     "os.kill(os.getpid(), signal.SIGINT); await asyncio.sleep(60)": "KeyboardInterrupt",
 }

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import Etcd, Program, run, until
+from interrupts import Interrupted, interrupt_after
+from proxy import Proxy
+from support import DEADLINE, Etcd, Program, run, until
 
 import locker
+import locker.testing
 from locker import _default, aio
 
 
@@ -136,6 +141,101 @@ def test_one_that_cannot_connect_tries_anew(default: pytest.MonkeyPatch) -> None
     locker.lock("a").unlock()
 
 
+def spent(call: Callable[[], object]) -> float:
+    """Seconds until it fails for want of etcd."""
+    start = time.monotonic()
+    with pytest.raises(locker.UnavailableError, match="127.0.0.1:1"):
+        call()
+    return time.monotonic() - start
+
+
+def test_who_finds_another_connecting_takes_its_outcome(default: pytest.MonkeyPatch) -> None:
+    """So many callers do not wait one after the other for an etcd that is away. None has another's traceback."""
+    default.setenv("LOCKER_ENDPOINTS", "http://127.0.0.1:1")
+    default.setenv("LOCKER_TIMEOUT", "1s")
+
+    async def tasks() -> list[BaseException]:
+        outcomes = await asyncio.gather(*(aio.try_lock("a") for _ in range(12)), return_exceptions=True)
+        return [outcome for outcome in outcomes if isinstance(outcome, locker.UnavailableError)]
+
+    start = time.monotonic()
+    errors = asyncio.run(tasks())
+    assert len({id(error) for error in errors}) == 12
+    assert time.monotonic() - start < 5
+    with ThreadPoolExecutor(12) as pool:
+        assert max(pool.map(lambda _: spent(locker.default_client), range(12))) < 5
+
+
+def test_a_task_that_is_cancelled_while_it_connects_takes_none_along(default: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        first, *others = [asyncio.create_task(aio.default_client()) for _ in range(4)]
+        await asyncio.sleep(0)
+        others[0].cancel()
+        first.cancel()
+        outcomes = await asyncio.gather(first, *others, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes[:2]] == [asyncio.CancelledError] * 2
+        assert outcomes[2]._client is outcomes[3]._client is locker.default_client()  # type: ignore[union-attr]
+
+    asyncio.run(main())
+
+
+def test_a_thread_that_is_interrupted_while_it_connects_takes_none_along(default: pytest.MonkeyPatch) -> None:
+    """The others try for themselves."""
+
+    def come() -> locker.Client:
+        until(lambda: _default._attempt, "it connects")
+        return locker.default_client()
+
+    def stop(*_: object) -> None:
+        cut_off.undo()
+        raise Interrupted
+
+    with Proxy() as proxy, ThreadPoolExecutor(4) as pool, default.context() as cut_off:
+        proxy.swallow()
+        cut_off.setenv("LOCKER_ENDPOINTS", proxy.endpoint)
+        cut_off.setenv("LOCKER_TIMEOUT", "60")
+        clients = [pool.submit(come) for _ in range(4)]
+        with pytest.raises(Interrupted), interrupt_after(0.5, stop):
+            locker.default_client()
+        assert {client.result(DEADLINE) for client in clients} == {locker.default_client()}
+
+
+def test_a_signal_handler_may_use_it_while_it_is_connected(default: pytest.MonkeyPatch) -> None:
+    told: list[float] = []
+
+    def use(*_: object) -> None:
+        assert _default._attempt is not None
+        told.append(spent(lambda: locker.get("a")))
+
+    with default.context() as without:
+        without.setenv("LOCKER_ENDPOINTS", "http://127.0.0.1:1")
+        without.setenv("LOCKER_TIMEOUT", "1s")
+        with interrupt_after(0.3, use):
+            spent(lambda: locker.lock("a"))
+    assert len(told) == 1
+
+
+def test_loops_and_threads_that_begin_together_have_one(default: pytest.MonkeyPatch) -> None:
+    """The first that is connected."""
+
+    async def of_a_loop() -> locker.Client:
+        return (await aio.default_client())._client
+
+    for _ in range(10):
+        default.setattr(_default, "_client", None)
+        together = threading.Barrier(4)
+
+        def client(of: Callable[[], locker.Client]) -> locker.Client:
+            together.wait()
+            return of()
+
+        with ThreadPoolExecutor(4) as pool:
+            loop = lambda: asyncio.run(of_a_loop())  # noqa: E731
+            clients = set(pool.map(client, [loop, loop, loop, locker.default_client]))
+        assert clients == {locker.default_client()}
+        clients.pop().disconnect()
+
+
 def test_a_child_of_fork_has_its_own(etcd: Etcd, prefix: str) -> None:
     ended = run(
         """
@@ -159,13 +259,18 @@ def test_a_child_of_fork_has_its_own(etcd: Etcd, prefix: str) -> None:
                 child(first)
                 sys.exit(0)
             assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
-        with _default._connecting:  # As if a thread were at it.
+        with _default._choosing:  # As if a thread were at it, and at connecting.
             _default._client = None
+            thread = threading.Thread(target=lambda: _default._attempt.join())
+            _default._begin(_default._Attempt())
+            thread.start()
             pid = os.fork()
             if pid == 0:
                 child(first)
                 sys.exit(0)
             assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        _default._end(_default._attempt)
+        thread.join()
         assert locker.default_client() is not first
     print("well")
     """,
@@ -276,6 +381,33 @@ def test_the_user_is_in_the_environment(
             assert "authentication is not enabled" in str(caught.value)
         assert "secret-word" not in f"{caught.value!r} {caught.value}"
     locker.connect(os.environ["LOCKER_ENDPOINTS"]).disconnect()  # Who says where etcd is says all of it.
+
+
+@pytest.fixture(scope="module")
+def guarded() -> Iterator[str]:
+    """An etcd that wants to know who is there."""
+    with locker.testing.Etcd() as etcd:
+        for command in ("user add root:secret-word", "user grant-role root root", "auth enable"):
+            told, env = ["etcdctl", *command.split()], {**os.environ, "ETCDCTL_ENDPOINTS": etcd.endpoint}
+            subprocess.run(told, env=env, check=True, stdout=subprocess.DEVNULL, timeout=DEADLINE)
+        yield etcd.endpoint
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"LOCKER_USER": "root:secret-word", "ETCDCTL_PASSWORD": "left over"},
+        {"LOCKER_USER": "root:secret-word", "ETCDCTL_USER": "left", "ETCDCTL_PASSWORD": "over"},
+        {"LOCKER_USER": "root", "ETCDCTL_PASSWORD": "secret-word"},
+        {"ETCDCTL_USER": "root:secret-word", "LOCKER_USER": ""},
+    ],
+)
+def test_the_password_is_that_of_the_user(default: pytest.MonkeyPatch, guarded: str, variables: dict[str, str]) -> None:
+    default.setenv("LOCKER_ENDPOINTS", guarded)
+    for variable, value in variables.items():
+        default.setenv(variable, value)
+    locker.lock("a").unlock()
+    locker.default_client().disconnect()
 
 
 @pytest.mark.parametrize("variable", ["LOCKER_CACERT", "ETCDCTL_CACERT"])

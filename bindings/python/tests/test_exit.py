@@ -126,6 +126,42 @@ def test_the_handlers_of_the_program_come_first(etcd: Etcd) -> None:
     assert (ended.code, ended.out, ended.err) == (0, "False", "")
 
 
+def test_a_handler_that_waits_for_daemon_threads_sees_their_end(etcd: Etcd) -> None:
+    """It was registered before locker's own, and so comes after it."""
+    source = """
+    import atexit, threading
+    threads, said = [], []
+    atexit.register(lambda: ([thread.join() for thread in threads], print(*sorted(said))))
+    """
+    program = textwrap.dedent(source) + textwrap.dedent(PROGRAM) + textwrap.dedent("""
+    waiter = locker.connect(prefix=sys.argv[1], ttl=30)
+    seen = threading.Semaphore(0)
+
+    def lock():
+        try:
+            waiter.lock("a")
+        except locker.CancelledError:
+            said.append("cancelled")
+
+    def watch():
+        for _ in waiter.watch("a"):
+            seen.release()
+        said.append("ended")
+
+    threads += [threading.Thread(target=target, daemon=True) for target in (lock, watch)]
+    for thread in threads:
+        thread.start()
+    seen.acquire()
+    go()
+    """)
+    with Program(program, etcd.prefix, "") as running:
+        assert running.line() == "go"
+        etcd.wait_for_keys(2)
+        running.tell()
+        ended = running.end()
+    assert (ended.code, ended.out, ended.err) == (0, "cancelled ended", "")
+
+
 def test_etcd_is_out_of_reach(connect: Connect, etcd: Etcd) -> None:
     source = """
     threads_that_wait()

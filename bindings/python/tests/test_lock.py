@@ -218,6 +218,34 @@ def test_a_generator_based_context_manager_tells_of_errors(client: locker.Client
     assert not guard.held
 
 
+def test_no_block_runs_without_the_lock(client: locker.Client, etcd: Etcd) -> None:
+    guard = client.lock("a")
+    with guard:
+        with pytest.raises(locker.InvalidError, match="^the guard is in a with block already"), guard:
+            raise AssertionError("the body ran")
+        assert guard.held
+    with pytest.raises(locker.CancelledError), guard:
+        raise AssertionError("the body ran")
+    unlocked, lost = client.lock("a"), client.lock("b")
+    unlocked.unlock()
+    with pytest.raises(locker.CancelledError), unlocked:
+        raise AssertionError("the body ran")
+    etcd.delete(lost.key)
+    until(lambda: not lost.held, "the loss is known")
+    with pytest.raises(locker.LostError), lost:
+        raise AssertionError("the body ran")
+
+
+def test_no_block_runs_without_a_connection(connect: Connect) -> None:
+    client = connect()
+    with client:
+        guard = client.lock("a")
+    with pytest.raises(locker.CancelledError), client:
+        raise AssertionError("the body ran")
+    with pytest.raises(locker.CancelledError), guard:
+        raise AssertionError("the body ran")
+
+
 def test_a_prefix_may_be_empty_to_share_a_lock_with_etcdctl(prefix: str, etcd: Etcd) -> None:
     name = f"{prefix.strip('/').replace('/', '-')}-empty"
     with locker.connect(prefix="") as client, client.lock(name) as guard:

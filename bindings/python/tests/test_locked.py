@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
+import gc
 import inspect
+import os
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from conftest import Connect
+from conftest import Connect, Run
 from support import Etcd
 
 import locker
@@ -157,6 +162,25 @@ class Class:
     pass
 
 
+class AsyncCall:
+    async def __call__(self) -> None: ...
+
+
+class GeneratorCall:
+    def __call__(self) -> Iterator[int]:
+        yield 1
+
+
+def wrapped(function: Any) -> Any:
+    """As many a decorator does."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any) -> Any:
+        return function(*args)
+
+    return wrapper
+
+
 REFUSED: list[tuple[Any, Any, str]] = [
     (locker, generator, "^generator is a generator: its body runs after the call"),
     (aio, generator, "^generator is a generator"),
@@ -164,6 +188,10 @@ REFUSED: list[tuple[Any, Any, str]] = [
     (aio, async_generator, "^async_generator is a generator"),
     (locker, coroutine, "^coroutine is a coroutine function: decorate it with locker.aio.locked$"),
     (aio, function, "^function is no coroutine function: decorate it with locker.locked$"),
+    (locker, AsyncCall(), "^AsyncCall is a coroutine function: decorate it with locker.aio.locked$"),
+    (locker, functools.partial(AsyncCall()), "^partial is a coroutine function"),
+    (locker, GeneratorCall(), "^GeneratorCall is a generator"),
+    (aio, wrapped(coroutine), "^coroutine is no coroutine function"),
     (locker, staticmethod(function), "^put @staticmethod above @locked, not below it$"),
     (aio, classmethod(coroutine), "^put @classmethod above @locked, not below it$"),
     (locker, Class, "^@locked\\(name\\) decorates functions, not Class$"),
@@ -175,6 +203,63 @@ REFUSED: list[tuple[Any, Any, str]] = [
 def test_what_cannot_be_decorated_is_refused_at_once(module: Any, what: Any, complaint: str) -> None:
     with pytest.raises(TypeError, match=complaint):
         module.locked("a")(what)
+
+
+async def later() -> None:
+    raise AssertionError("the body ran")
+
+
+@contextlib.contextmanager
+def context() -> Iterator[None]:
+    raise AssertionError("the body ran")
+    yield
+
+
+HIDDEN: list[tuple[Any, str]] = [
+    (wrapped(later), "^later returned a coroutine, to be awaited after the call"),
+    (lambda: aio.lock("b"), "returned a Opening, to be awaited"),
+    (wrapped(generator), "^generator returned a generator: it runs after the call"),
+    (wrapped(async_generator), "^async_generator returned a generator"),
+    (context, "^context returned a generator"),
+    (contextlib.asynccontextmanager(async_generator), "^async_generator returned a generator"),
+]
+
+
+@pytest.mark.parametrize("what, complaint", HIDDEN)
+def test_what_hides_that_its_body_runs_later_is_found_out(client: locker.Client, what: Any, complaint: str) -> None:
+    """And ended, without a complaint that nobody awaited it."""
+    with pytest.raises(TypeError, match=complaint):
+        locker.locked("a", client=client)(what)()
+    gc.collect()
+
+
+def test_a_task_that_goes_on_after_the_call_is_cancelled(client: locker.Client) -> None:
+    async def main() -> None:
+        work = locker.locked("a", client=client)(lambda: asyncio.ensure_future(later()))
+        with pytest.raises(TypeError, match="returned a Task, to be awaited"):
+            work()
+        await asyncio.sleep(0.01)  # It would have begun by now.
+
+    asyncio.run(main())
+
+
+def test_asyncio_finds_out_too(run: Run) -> None:
+    async def main(client: aio.Client) -> None:
+        async def hidden() -> Any:
+            return generator()
+
+        with pytest.raises(TypeError, match="hidden returned a generator"):
+            await aio.locked("a", client=client)(hidden)()
+        await aio.locked("a", client=client)(AsyncCall())()
+
+    run(main)
+
+
+def test_what_can_be_used_after_the_call_may_be_returned(client: locker.Client) -> None:
+    """Also what can be used by `with`, or iterated over."""
+    with open(os.devnull) as file:
+        for result in (None, 3, [1], threading.Lock(), iter([1]), file):
+            assert locker.locked("a", client=client)(lambda result=result: result)() is result
 
 
 def test_names_of_a_wrong_type(client: locker.Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from proxy import Proxy
 from support import DEADLINE, Etcd, run, until
 
 import locker
+from locker import _log, _threads
 
 PROGRAM = """
     import logging, os, subprocess, sys, threading, time
@@ -191,6 +193,62 @@ def test_the_program_ends_whatever_a_handler_does(etcd: Etcd, prefix: str, handl
     )
     assert (ended.code, ended.err) == (0, "")
     assert time.monotonic() - start < 5
+
+
+def test_a_handler_that_exits_is_reported_and_the_log_goes_on(
+    connect: Connect, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports: Queue[object] = Queue()
+    monkeypatch.setattr(sys, "unraisablehook", lambda report: reports.put(report.exc_value))
+    exits = [SystemExit(3)]
+
+    def leave(record: logging.LogRecord) -> bool:
+        if exits:
+            raise exits.pop()
+        return True
+
+    collector.addFilter(leave)
+    connect().lock("a").unlock()
+    assert isinstance(reports.get(timeout=DEADLINE), SystemExit)
+    connect().lock("b").unlock()
+    collector.find("lease granted")
+
+
+def test_a_thread_that_python_does_not_start_any_more_fails_no_lock(
+    client: locker.Client, collector: Collector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Python 3.12 does once the main thread has ended. The end of the program carries the lines."""
+    refused: list[str] = []
+
+    def refuse(name: str, target: object) -> None:
+        refused.append(name)
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    with monkeypatch.context() as late:
+        late.setattr(_log._carrier, "_started", False)
+        late.setattr(_threads, "_start_thread", refuse)
+        client.lock("a").unlock()
+    assert refused == ["locker-log"]
+
+
+def test_a_thread_locks_after_the_main_thread_has_ended(etcd: Etcd, prefix: str) -> None:
+    ended = run(
+        """
+    import logging, sys, threading
+    import locker
+
+    def work():
+        threading.main_thread().join()
+        logging.basicConfig(level=logging.DEBUG, stream=sys.stdout)
+        with locker.connect(prefix=sys.argv[1]) as client, client.lock("a"):
+            pass
+
+    threading.Thread(target=work).start()
+    """,
+        prefix,
+    )
+    assert (ended.code, ended.err) == (0, "")
+    assert "lease granted" in ended.out
 
 
 def test_a_filter_that_raises_is_reported_and_the_log_goes_on(etcd: Etcd, prefix: str) -> None:

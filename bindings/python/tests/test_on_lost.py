@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import gc
 import os
 import sys
@@ -19,7 +20,7 @@ from proxy import Proxy
 from support import DEADLINE, Etcd, Program, run
 
 import locker
-from locker import aio
+from locker import _threads, aio
 
 Told = Queue[tuple[locker.LostError, threading.Thread]]
 
@@ -110,6 +111,30 @@ def test_a_loss_that_unlock_finds_is_raised_there(client: locker.Client, etcd: E
     assert told.qsize() <= 1
 
 
+def test_nobody_is_told_after_unlock_or_disconnect(connect: Connect, etcd: Etcd, told: Told) -> None:
+    """Not even of a loss that was known before, and waited for its turn on the thread that tells."""
+    client, other = connect(), connect()
+    busy, go_on = threading.Event(), threading.Event()
+
+    def hold_up(error: locker.LostError) -> None:
+        busy.set()
+        go_on.wait(DEADLINE)
+
+    first = other.lock("first", on_lost=hold_up)
+    unlocked, disconnected = (client.lock(name, on_lost=into(told)) for name in "ab")
+    etcd.delete(first.key)
+    assert busy.wait(DEADLINE)
+    for guard in (unlocked, disconnected):
+        etcd.delete(guard.key)
+        assert isinstance(guard.lost(), locker.LostError)
+    with pytest.raises(locker.LostError):
+        unlocked.unlock()
+    client.disconnect()
+    go_on.set()
+    flushed(other, etcd)
+    assert told.empty()
+
+
 def test_a_guard_in_a_cycle_with_its_function_unlocks(client: locker.Client, etcd: Etcd) -> None:
     class Worker:
         def __init__(self) -> None:
@@ -188,8 +213,42 @@ def test_it_must_be_a_function(client: locker.Client, etcd: Etcd, bad: Any) -> N
 def test_it_must_not_be_a_coroutine_function(client: locker.Client) -> None:
     async def stop(error: locker.LostError) -> None: ...
 
-    with pytest.raises(TypeError, match="^on_lost: must be an ordinary function, not a coroutine function"):
-        client.lock("a", on_lost=stop)
+    class Stop:
+        async def __call__(self, error: locker.LostError) -> None: ...
+
+    for function in (stop, Stop(), functools.partial(Stop())):
+        with pytest.raises(TypeError, match="^on_lost: must be an ordinary function, not a coroutine function"):
+            client.lock("a", on_lost=function)
+
+
+def test_a_coroutine_that_it_returns_is_an_error(
+    client: locker.Client, etcd: Etcd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And ended, without a complaint that nobody awaited it."""
+    reports: Queue[Any] = Queue()
+    monkeypatch.setattr(sys, "unraisablehook", lambda report: reports.put(report.exc_value))
+
+    async def stop(error: locker.LostError) -> None: ...
+
+    guard = client.lock("a", on_lost=lambda error: stop(error))
+    etcd.delete(guard.key)
+    report = reports.get(timeout=DEADLINE)
+    assert isinstance(report, TypeError) and "returned a coroutine, which nobody awaits" in str(report)
+    gc.collect()
+    assert reports.empty()
+
+
+def test_a_signal_handler_may_need_the_thread_that_is_being_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[str] = []
+    errand = _threads.Errand("again", lambda: False)
+
+    def start(name: str, target: object) -> None:
+        started.append(name)
+        errand.start()  # By a signal handler, in the same thread.
+
+    monkeypatch.setattr(_threads, "_start_thread", start)
+    errand.start()
+    assert started == ["again"]
 
 
 def test_a_fork_tells_in_each_process_its_own(etcd: Etcd, prefix: str) -> None:
@@ -292,6 +351,10 @@ def test_the_loop_handles_what_it_raises(prefix: str, etcd: Etcd) -> None:
             etcd.delete(guard.key)
             context = await asyncio.wait_for(handled.get(), DEADLINE)
             assert isinstance(context["exception"], ZeroDivisionError)
+            later = await client.lock("c", on_lost=lambda error: asyncio.sleep(0))
+            etcd.delete(later.key)
+            context = await asyncio.wait_for(handled.get(), DEADLINE)
+            assert "returned a coroutine" in str(context["exception"])
             with pytest.raises(TypeError, match="^on_lost: must be a function, not str$"):
                 await client.lock("b", on_lost="stop")  # type: ignore[arg-type]
 

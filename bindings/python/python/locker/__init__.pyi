@@ -232,7 +232,8 @@ class Guard:
     again once it has ended.
 
     Any thread may use it at any time; one may lock and another unlock. As a context manager it unlocks at the end of
-    the block. A guard that is garbage collected unlocks too, without waiting for etcd.
+    the block; when it has ended before, the beginning raises what check() raises, and the block does not run. A guard
+    that is garbage collected unlocks too, without waiting for etcd.
     """
 
     @property

@@ -2,22 +2,44 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import threading
 from collections.abc import Callable, Iterable
 
 from locker._locker import Client, Guard, Watcher, connect, is_open
-from locker.errors import LostError
+from locker.errors import Error, LostError
 from locker.info import Info
 
+
+class _Attempt:
+    """To connect. Those who come meanwhile take its outcome: when etcd is away, none waits longer than for one."""
+
+    def __init__(self) -> None:
+        self.thread = threading.get_ident()
+        self.error: Error | None = None
+        # Not an Event: a signal handler may wait for it while its own thread does.
+        self.under_way = threading.RLock()
+        self.under_way.acquire()
+
+    def join(self) -> None:
+        """Wait for the outcome that another thread comes to."""
+        with self.under_way:
+            pass
+        if self.error is not None:
+            raise copy.copy(self.error)  # Each has a traceback of his own.
+
+
 _client: Client | None = None
-_connecting = threading.Lock()
+_attempt: _Attempt | None = None
+_choosing = threading.RLock()
+"""Nobody waits with it. A signal handler may come while its own thread has it."""
 
 
 def _forget() -> None:
     """A child of fork connects anew."""
-    global _client, _connecting
-    _client, _connecting = None, threading.Lock()
+    global _client, _attempt, _choosing
+    _client, _attempt, _choosing = None, None, threading.RLock()
 
 
 os.register_at_fork(after_in_child=_forget)
@@ -30,10 +52,28 @@ def known() -> Client | None:
 
 
 def keep(client: Client) -> Client:
-    """Make it the default client."""
+    """Make it the default client, unless another was faster. One that is not kept disconnects by itself."""
     global _client
-    _client = client
-    return client
+    with _choosing:
+        first = known()
+        if first is None:
+            _client = first = client
+        return first
+
+
+def _begin(mine: _Attempt) -> _Attempt:
+    """The attempt that is under way, which is mine if there was none."""
+    global _attempt
+    with _choosing:
+        _attempt = _attempt or mine
+        return _attempt
+
+
+def _end(mine: _Attempt) -> None:
+    global _attempt
+    if _attempt is mine:
+        _attempt = None
+    mine.under_way.release()
 
 
 def default_client() -> Client:
@@ -51,10 +91,20 @@ def default_client() -> Client:
 
     Raises what connect() raises.
     """
-    if (client := known()) is not None:
-        return client
-    with _connecting:
-        return known() or keep(connect())
+    while (client := known()) is None:
+        mine = _Attempt()
+        try:
+            attempt = _begin(mine)
+            # It is of this thread also where a signal handler has interrupted it, which would wait for itself.
+            if attempt.thread == mine.thread:
+                return keep(connect())
+        except Error as error:
+            mine.error = copy.copy(error)
+            raise
+        finally:
+            _end(mine)
+        attempt.join()
+    return client
 
 
 def lock(

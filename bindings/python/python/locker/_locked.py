@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import _AsyncGeneratorContextManager, _GeneratorContextManager
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from locker._callables import bodies
 from locker._default import default_client
 from locker._locker import Client
 from locker.errors import LostError
@@ -42,13 +45,14 @@ def locked(
     lost and the function raised nothing. No lock is re-entrant: a function that calls itself waits for itself.
 
     Generators are refused, since their bodies run after the call; so are coroutine functions: decorate those with
-    locker.aio.locked().
+    locker.aio.locked(). Where something hides that it is one, as another decorator does, the call raises TypeError when it
+    sees the result, and the body does not run.
     """
     of_call = name_of_call(name)
 
     def decorate(function: Callable[P, R], /) -> Callable[P, R]:
         refuse_what_cannot_be_locked(function)
-        if inspect.iscoroutinefunction(function):
+        if is_coroutine_function(function):
             raise TypeError(f"{label(function)} is a coroutine function: decorate it with locker.aio.locked")
 
         @functools.wraps(function)
@@ -58,7 +62,7 @@ def locked(
             with whose.lock(
                 name, value=value, reason=reason, timeout=timeout, shared=shared, limit=limit, on_lost=on_lost
             ):
-                return function(*args, **kwargs)
+                return done(function, function(*args, **kwargs))
 
         return call
 
@@ -77,10 +81,34 @@ def name_of_call(name: str | Callable[..., str]) -> Callable[..., str]:
 def refuse_what_cannot_be_locked(function: Any) -> None:
     if isinstance(function, (staticmethod, classmethod)):
         raise TypeError(f"put @{type(function).__name__} above @locked, not below it")
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+    if any(inspect.isgeneratorfunction(body) or inspect.isasyncgenfunction(body) for body in bodies(function)):
         raise TypeError(f"{label(function)} is a generator: its body runs after the call; lock inside of it instead")
     if inspect.isclass(function) or not callable(function):
         raise TypeError(f"@locked(name) decorates functions, not {label(function)}")
+
+
+def is_coroutine_function(function: Any) -> bool:
+    return any(map(inspect.iscoroutinefunction, bodies(function)))
+
+
+def done(function: object, result: R) -> R:
+    """The result of a call, if with it the work is done: what another decorator wraps shows only here what it is."""
+    if isinstance(result, (Generator, AsyncGenerator, _GeneratorContextManager, _AsyncGeneratorContextManager)):
+        close(getattr(result, "gen", result))
+        raise TypeError(f"{label(function)} returned a generator: it runs after the call; lock inside of it instead")
+    if inspect.isawaitable(result):
+        close(result)
+        kind = type(result).__name__
+        raise TypeError(f"{label(function)} returned a {kind}, to be awaited after the call: lock inside of it instead")
+    return result
+
+
+def close(unfinished: object) -> None:
+    """Nobody will run it. An asynchronous generator that was not begun needs no end."""
+    if isinstance(unfinished, (Generator, Coroutine)):
+        unfinished.close()
+    elif isinstance(unfinished, asyncio.Future):
+        unfinished.cancel()
 
 
 def label(function: object) -> str:

@@ -51,7 +51,7 @@ def last_lines() -> tuple[list[_Line], int]:
     """The lines that have come, and how many were lost since, for the exit of the interpreter."""
 
 def next_losses() -> list[tuple[Listener, LostError]] | None:
-    """Waits for losses: each function that is to be told, with the error. None in a child of fork."""
+    """Waits for a loss: the function that is to be told, if it still is, with the error. None in a child of fork."""
 
 def unraisable(error: BaseException, raised_by: object, /) -> None:
     """Tell `sys.unraisablehook` of an error that was raised where nobody could catch it."""
@@ -71,7 +71,8 @@ class Mailbox:
     def __new__(cls) -> Mailbox: ...
     def fileno(self) -> int: ...
     def deliver(self, receive: Callable[[int | None, Any, BaseException | None], object]) -> None:
-        """Hands the letters that have come to `receive(id, result, error)`."""
+        """Hands the letters that have come to `receive(id, result, error)`: all of them, whatever that raises. A signal
+        handler may raise in the midst of it, so an answer is then handed over once more."""
 
     def connect(self, id: int, endpoints: str | Sequence[str] | None, options: Mapping[str, object]) -> Task: ...
     def lock(

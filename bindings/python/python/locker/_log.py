@@ -19,7 +19,10 @@ def wanted() -> int:
     levels = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR)
     level = next((level for level in levels if _logger.isEnabledFor(level)), 0) if _has_handlers() else 0
     if level:
-        _carrier.start()
+        try:
+            _carrier.start()
+        except RuntimeError:  # So late in the exit that Python starts none: flush() carries the lines.
+            pass
     return level
 
 
@@ -79,6 +82,10 @@ def _write(lines: list[_Line], lost: int) -> None:
             try:
                 _logger.handle(record)
             except Exception as error:  # Of a filter: handlers deal with their own.
+                unraisable(error, _logger)
+            except BaseException as error:  # SystemExit, say: the thread that carries the log would end for good.
+                if threading.current_thread() is threading.main_thread():
+                    raise
                 unraisable(error, _logger)
     if lost:
         _logger.warning("%d lines were lost here: the handlers of this log are slow", lost)

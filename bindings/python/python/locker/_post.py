@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from locker._locker import Mailbox, Task
+from locker.errors import Error
 
 
 class _Post:
@@ -18,33 +19,40 @@ class _Post:
         self._mailbox = Mailbox()
         self._ids = itertools.count()
         self._expected: dict[int, asyncio.Future[Any]] = {}
-        self.connecting = asyncio.Lock()
-        """Held while the default client is connected: one task does it, and the others wait."""
+        self.connecting: asyncio.Future[Error | None] | None = None
+        """While a task connects the default client: what the others of this loop wait for, and why it failed."""
         loop.add_reader(self._mailbox.fileno(), self._mailbox.deliver, self._receive)
 
     def _receive(self, id: int | None, result: Any, error: BaseException | None) -> None:
+        """Open a letter. One that has an id may be opened twice, when a signal handler raises in the midst of it."""
         if id is None:
             if result is not None:
                 listener, loss = result
                 listener.tell_soon(loss)
             return
-        future = self._expected.pop(id)
-        if not future.done():  # Else nobody wants it any more. A guard that is dropped unlocks.
+        future = self._expected.get(id)
+        if future is not None and not future.done():  # Else nobody wants it. A guard that is dropped unlocks.
             future.set_result(result) if error is None else future.set_exception(error)
+        self._expected.pop(id, None)
 
     async def ask(self, begin: Callable[..., Task], *arguments: Any) -> Any:
         id = next(self._ids)
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        task = begin(self._mailbox, id, *arguments)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
         self._expected[id] = future
+        task = None
         try:
+            task = begin(self._mailbox, id, *arguments)
             return await future
-        except asyncio.CancelledError:
-            if not future.cancelled():
-                future.exception()  # Or it would complain that nobody has looked at it.
-            raise
         finally:
-            task.cancel()  # Nobody waits for it any more. It does nothing to one that has ended.
+            if task is None:
+                self._expected.pop(id, None)  # It was refused, or a signal handler raised: no letter may come.
+            else:
+                task.cancel()  # Nobody waits for it any more. It does nothing to one that has ended.
+            if not future.done() and not loop.is_closed():
+                future.cancel()
+            elif future.done() and not future.cancelled():
+                future.exception()  # Or it would complain that nobody has looked at it.
             # The traceback of a CancelledError keeps this frame, and that would keep a guard held.
             del future
 

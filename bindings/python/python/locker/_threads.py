@@ -16,7 +16,7 @@ class Errand:
         """run: waits for something to do, does it, and says whether to go on."""
         self._name = name
         self._run = run
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # A signal handler may need the thread while its own is at it.
         self._started = False
         os.register_at_fork(after_in_child=self._forget)
 
@@ -25,12 +25,16 @@ class Errand:
         if not self._started:
             with self._lock:
                 if not self._started:
-                    _start_thread(self._name, self._go_on)
                     self._started = True
+                    try:
+                        _start_thread(self._name, self._go_on)
+                    except BaseException:
+                        self._started = False
+                        raise
 
     def _forget(self) -> None:
         """A child of fork has not got the thread, and may have got the lock in the hands of one that it has not got."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._started = False
 
     def _go_on(self) -> None:

@@ -151,6 +151,7 @@ class Client:
         await ask(Mailbox.disconnect, self._client)
 
     async def __aenter__(self) -> Client:
+        self._client.__enter__()
         return self
 
     async def __aexit__(self, exc_type: Type, exc_value: BaseException | None, traceback: Trace, /) -> None:

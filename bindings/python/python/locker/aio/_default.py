@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 from collections.abc import Callable, Iterable
 
 from locker import _default
@@ -10,17 +12,36 @@ from locker.aio._client import Client, connect
 from locker.aio._guard import Guard
 from locker.aio._opening import Opening, Watching
 from locker.aio._watcher import Watcher
-from locker.errors import LostError
+from locker.errors import Error, LostError
 from locker.info import Info
 
 
 async def default_client() -> Client:
     """The client that the functions of this module use, and those of `locker`: see locker.default_client()."""
-    client = _default.known()
-    if client is None:
-        async with post().connecting:
-            client = _default.known() or _default.keep((await connect())._client)
+    while (client := _default.known()) is None:
+        if (attempt := post().connecting) is None:
+            await _connect()
+        else:
+            await asyncio.wait([attempt])  # Whose task may be cancelled, as this one may: neither cancels the other.
+            if (error := attempt.result()) is not None:
+                raise copy.copy(error)
     return Client(client)
+
+
+async def _connect() -> None:
+    """Connect it. Those who come meanwhile take the outcome, as with threads."""
+    here, loop = post(), asyncio.get_running_loop()
+    attempt, error = loop.create_future(), None
+    try:
+        here.connecting = attempt
+        _default.keep((await connect())._client)
+    except Error as raised:
+        error = copy.copy(raised)
+        raise
+    finally:
+        here.connecting = None
+        if not loop.is_closed():
+            attempt.set_result(error)
 
 
 def lock(

@@ -14,7 +14,7 @@ from locker.info import Info
 
 class Guard:
     """One acquisition of one lock, made by Client.lock(), or of several at once, made by Client.lock_all(). At the end of
-    `async with` it unlocks.
+    `async with` it unlocks; when it has ended before, the beginning raises what check() raises.
 
     A guard that is garbage collected unlocks too, without waiting for etcd.
     """
@@ -85,6 +85,7 @@ class Guard:
         await ask(Mailbox.unlock, self._guard)
 
     async def __aenter__(self) -> Guard:
+        self._guard.__enter__()
         return self
 
     async def __aexit__(self, exc_type: Type, exc_value: BaseException | None, traceback: Trace, /) -> None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, Protocol, TypeVar
 
-from locker._locked import label, name_of_call, refuse_what_cannot_be_locked
+from locker._locked import done, is_coroutine_function, label, name_of_call, refuse_what_cannot_be_locked
 from locker.aio._client import Client
 from locker.aio._default import default_client
 from locker.errors import LostError
@@ -39,7 +38,7 @@ def locked(
 
     def decorate(function: Callable[P, Coroutine[Any, Any, R]], /) -> Callable[P, Coroutine[Any, Any, R]]:
         refuse_what_cannot_be_locked(function)
-        if not inspect.iscoroutinefunction(function):
+        if not is_coroutine_function(function):
             raise TypeError(f"{label(function)} is no coroutine function: decorate it with locker.locked")
 
         @functools.wraps(function)
@@ -49,7 +48,7 @@ def locked(
             async with whose.lock(
                 name, value=value, reason=reason, timeout=timeout, shared=shared, limit=limit, on_lost=on_lost
             ):
-                return await function(*args, **kwargs)
+                return done(function, await function(*args, **kwargs))
 
         return call
 

@@ -17,6 +17,7 @@ Trace = TracebackType | None
 
 
 class _Open(Protocol):
+    async def __aenter__(self) -> Any: ...
     async def __aexit__(self, exc_type: Type, exc_value: BaseException | None, traceback: Trace, /) -> None: ...
 
 
@@ -48,6 +49,7 @@ class Opening(Coroutine[Any, Any, T]):
 
     async def __aenter__(self) -> T:
         self._opened = await self._coroutine
+        await self._opened.__aenter__()  # The loop may have stood still since, and the lock be lost.
         return self._opened
 
     async def __aexit__(self, exc_type: Type, exc_value: BaseException | None, traceback: Trace, /) -> None:
