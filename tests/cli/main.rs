@@ -7,6 +7,7 @@ mod etcd;
 mod examples;
 mod look;
 mod loss;
+mod modes;
 mod run;
 mod signals;
 mod terminal;

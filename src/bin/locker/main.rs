@@ -19,16 +19,18 @@ mod scratch;
 mod show;
 mod signals;
 mod terminal;
+mod waiting;
 mod watch;
 
 use args::{Cli, Command};
 use exit::{Code, Failure};
+use std::env;
 use std::panic;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(|bug| output::say(format_args!("a bug: {bug}"))));
-    let ended = panic::catch_unwind(|| args::parse().and_then(start)).unwrap_or(Ok(exit::INTERNAL));
+    let ended = panic::catch_unwind(begin).unwrap_or(Ok(exit::INTERNAL));
     let code = ended.unwrap_or_else(|failure| {
         if let Some(message) = failure.message {
             output::say(message);
@@ -39,12 +41,16 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-fn start(cli: Cli) -> Result<Code, Failure> {
-    match cli.command {
-        Command::Leash(command) => return Err(leash::exec(command)),
-        Command::Guardian => return Ok(guardian::watch().map(|()| exit::OK)?),
-        _ => {}
+/// What we start ourselves as is not of the command line: it would be set up for that twice more with each command.
+fn begin() -> Result<Code, Failure> {
+    match env::args_os().nth(1) {
+        Some(word) if word == leash::WORD => Err(leash::exec(env::args_os().skip(2))),
+        Some(word) if word == guardian::WORD => Ok(guardian::watch().map(|()| exit::OK)?),
+        _ => args::parse().and_then(start),
     }
+}
+
+fn start(cli: Cli) -> Result<Code, Failure> {
     // Everything turns on the main thread, also because PR_SET_PDEATHSIG fires when the thread that forked ends.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let code = runtime.block_on(dispatch(cli));
@@ -60,6 +66,5 @@ async fn dispatch(cli: Cli) -> Result<Code, Failure> {
         Command::Watch(watch) => watch::run(watch.look, cli.connection).await,
         Command::Dev(_) if cli.connection.is_given() => Err(Failure::new(exit::USAGE, "dev makes an etcd of its own")),
         Command::Dev(dev) => dev::run(dev).await,
-        Command::Leash(_) | Command::Guardian => unreachable!("handled before the runtime was made"),
     }
 }
