@@ -1,6 +1,7 @@
 //! The `locker` command as its users meet it: the real program, real signals, a real etcd.
 #![cfg(feature = "cli")]
 
+mod config;
 mod connection;
 mod dev;
 mod etcd;

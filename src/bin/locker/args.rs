@@ -21,6 +21,10 @@ pub(crate) fn parse() -> Result<Cli, Failure> {
 }
 
 /// Named locks shared by every machine of an etcd cluster.
+///
+/// What the flags do not say the environment does, and what neither says the configuration file: $LOCKER_CONFIG, else
+/// /etc/locker/locker.yaml. Its keys are named as the flags below are, such as `ttl: 30s`. A LOCKER_CONFIG that is empty
+/// stands for no file.
 #[derive(Debug, Parser)]
 #[command(name = "locker", version, max_term_width = 100)]
 pub(crate) struct Cli {

@@ -3,6 +3,7 @@
 
 mod args;
 mod child;
+mod config;
 mod connection;
 mod dev;
 mod duration;
@@ -16,11 +17,13 @@ mod leash;
 mod output;
 mod run;
 mod scratch;
+mod settings;
 mod show;
 mod signals;
 mod terminal;
 mod waiting;
 mod watch;
+mod yaml;
 
 use args::{Cli, Command};
 use exit::{Code, Failure};

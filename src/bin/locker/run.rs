@@ -70,7 +70,7 @@ async fn disconnect(client: &Client, signals: &mut Signals) -> Option<Signal> {
 async fn connect(connection: &Connection, run: &Run) -> Result<Client, Failure> {
     let words = run.words();
     let program = Path::new(&words[0]).file_name().unwrap_or(&words[0]);
-    Ok(connection.options()?.program(program.to_string_lossy()).await?)
+    connection.open_as(|connect| connect.program(program.to_string_lossy())).await
 }
 
 /// Waits for the lock.

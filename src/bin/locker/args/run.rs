@@ -25,7 +25,7 @@ use std::time::Duration;
 /// without the lock.
 ///
 /// Exit codes of its own: 2 wrong usage, 69 etcd cannot be reached or was wiped, 70 a bug, 75 busy, 76 the lock was lost
-/// while CMD ran, 77 refused by etcd.
+/// while CMD ran, 77 refused by etcd, 78 the configuration file is wrong.
 #[derive(Args, Debug)]
 #[command(override_usage = "locker run [OPTIONS] NAME [--] CMD...\n       locker run [OPTIONS] NAME -c STRING")]
 pub(crate) struct Run {
