@@ -1,9 +1,11 @@
 //! The `locker` command as its users meet it: the real program, real signals, a real etcd.
 #![cfg(feature = "cli")]
 
+mod completions;
 mod config;
 mod connection;
 mod dev;
+mod doctor;
 mod etcd;
 mod examples;
 mod look;

@@ -6,11 +6,11 @@ pub(crate) use self::run::{OnLost, Run};
 
 use crate::connection::Connection;
 use crate::exit::{Failure, USAGE};
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::ffi::OsString;
 
 /// Without the flags that say how to reach an etcd.
-const DEV_HELP: &str = "{about-with-newline}\n{usage-heading} {usage}\n\nArguments:\n{positionals}";
+const ALONE_HELP: &str = "{about-with-newline}\n{usage-heading} {usage}\n\nArguments:\n{positionals}";
 
 /// The command line, or why it is wrong. Ends here for `--help` and `--version`.
 pub(crate) fn parse() -> Result<Cli, Failure> {
@@ -39,7 +39,10 @@ pub(crate) enum Command {
     Run(Run),
     Get(Get),
     Watch(Watch),
+    Doctor(Doctor),
     Dev(Dev),
+    Completions(Completions),
+    Man(Man),
 }
 
 /// Show who holds a lock.
@@ -70,6 +73,49 @@ pub(crate) struct Look {
     pub(crate) json: bool,
 }
 
+/// Find out whether locks work from here, and what to do if not.
+///
+/// One line for each thing that was looked at: the configuration file; each endpoint, with etcd's version and the usual time
+/// of a read; whether all endpoints are of one cluster; a lock under the prefix, taken on trial; its time to live; the
+/// clock. A line begins with `ok`, `warning` or `problem`, and ends with what to do about it.
+///
+/// The exit code is 0 if there is no problem, else what the other commands would end with: 69 no endpoint answers, or not
+/// all, 77 refused by etcd, 78 the configuration is wrong, 2 a flag or a variable is.
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    /// Print JSON objects, one a line.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Print a script that has a shell complete our command line.
+///
+/// For this shell only: source <(locker completions bash). For all: write it where the shell looks for such scripts, as
+/// /usr/share/bash-completion/completions/locker, _locker in a directory of zsh's $fpath, or
+/// ~/.config/fish/completions/locker.fish.
+#[derive(Args, Debug)]
+#[command(override_usage = "locker completions SHELL", help_template = ALONE_HELP)]
+pub(crate) struct Completions {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+/// Print a page of the manual, for `man -l -`.
+#[derive(Args, Debug)]
+#[command(override_usage = "locker man [COMMAND]", help_template = ALONE_HELP)]
+pub(crate) struct Man {
+    /// One of our commands, such as `run`; without it, the page of all.
+    pub(crate) command: Option<String>,
+}
+
 /// Start a throw-away etcd for development and tests.
 ///
 /// Without CMD its endpoint is printed, and it stays until SIGINT, SIGTERM or SIGHUP; then the exit code is 0. With
@@ -79,7 +125,7 @@ pub(crate) struct Look {
 ///
 /// The etcd is $LOCKER_ETCD, else `etcd` on the PATH. Its data are lost when it ends and not synced before.
 #[derive(Args, Debug)]
-#[command(override_usage = "locker dev [[--] CMD...]", help_template = DEV_HELP)]
+#[command(override_usage = "locker dev [[--] CMD...]", help_template = ALONE_HELP)]
 pub(crate) struct Dev {
     /// What to run, with its arguments.
     #[arg(value_name = "CMD", trailing_var_arg = true)]

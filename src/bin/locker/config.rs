@@ -54,6 +54,11 @@ impl Config {
         Ok(Config { path, entries })
     }
 
+    /// The file that was read, if one was.
+    pub(crate) fn path(&self) -> Option<&PathBuf> {
+        Some(&self.path).filter(|path| !path.as_os_str().is_empty())
+    }
+
     /// What it says of this key. Only of endpoints it may be more than one.
     pub(crate) fn get(&self, key: &str) -> Result<Option<String>, Failure> {
         let Some(entry) = self.entry(key) else { return Ok(None) };

@@ -99,7 +99,12 @@ impl Connection {
         Ok(connect)
     }
 
-    fn prefix(&self, settings: &mut Settings) -> Result<Option<String>, Failure> {
+    /// How long a dead process keeps its locks.
+    pub(crate) fn ttl(&self, settings: &mut Settings) -> Result<Duration, Failure> {
+        Ok(settings.span(self.ttl, &TTL)?.unwrap_or(Duration::from_secs(10)))
+    }
+
+    pub(crate) fn prefix(&self, settings: &mut Settings) -> Result<Option<String>, Failure> {
         settings.text(self.prefix.as_deref(), &PREFIX)
     }
 

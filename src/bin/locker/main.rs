@@ -3,9 +3,11 @@
 
 mod args;
 mod child;
+mod completions;
 mod config;
 mod connection;
 mod dev;
+mod doctor;
 mod duration;
 mod etcd;
 mod exit;
@@ -67,7 +69,10 @@ async fn dispatch(cli: Cli) -> Result<Code, Failure> {
         Command::Run(command) => run::run(command, cli.connection).await,
         Command::Get(get) => get::run(get.look, cli.connection).await,
         Command::Watch(watch) => watch::run(watch.look, cli.connection).await,
+        Command::Doctor(doctor) => doctor::run(doctor, cli.connection).await,
         Command::Dev(_) if cli.connection.is_given() => Err(Failure::new(exit::USAGE, "dev makes an etcd of its own")),
         Command::Dev(dev) => dev::run(dev).await,
+        Command::Completions(completions) => completions::run(completions).await,
+        Command::Man(man) => completions::man(man).await,
     }
 }
