@@ -19,7 +19,7 @@ use std::time::Duration;
 /// CMD runs in a process group of its own. INT, TERM, HUP, QUIT, USR1 and USR2 are passed on to that group; while
 /// waiting each of them leaves the queue and ends with 128 + n. When the lock is at risk or lost, the group is stopped
 /// (see --on-lost); of what is left of it when CMD has ended, the second of INT, TERM, HUP and QUIT makes an end. CMD and
-/// its group are killed when this process is, or stands still until the lock runs out.
+/// its group are killed when this process is, and (but for --on-lost warn) when it stands still until the lock runs out.
 ///
 /// What leaves the group (by setsid, by timeout, by the job control of an interactive shell) is out of reach: it goes on
 /// without the lock.
