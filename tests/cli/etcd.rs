@@ -70,6 +70,8 @@ impl Space {
             }
         }
         command.env("LOCKER_ENDPOINTS", &self.endpoint).env("LOCKER_PREFIX", &self.prefix);
+        // Not the machine's.
+        command.env("LOCKER_CONFIG", "");
         command.env("ETCDCTL_ENDPOINTS", &self.endpoint).env("ETCDCTL_API", "3");
         command
     }

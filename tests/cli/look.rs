@@ -31,7 +31,7 @@ fn a_free_lock() {
     assert!(info["revision"].as_i64().unwrap() > 0, "{info}");
     let expected = json!({
         "name": "x", "token": 0, "mode": "free", "value": "", "reason": "", "host": "", "pid": 0, "program": "",
-        "since": null, "waiters": 0, "lease_left": null, "revision": info["revision"],
+        "since": null, "holders": 0, "limit": 0, "waiters": 0, "lease_left": null, "revision": info["revision"],
     });
     assert_eq!(info, expected);
 }
@@ -56,6 +56,8 @@ fn a_held_lock() {
         ("host", json!(host)),
         ("pid", json!(holder.pid().as_raw_pid())),
         ("program", json!("tail")),
+        ("holders", json!(1)),
+        ("limit", json!(0)),
         ("waiters", json!(1)),
     ];
     for (field, value) in expected {

@@ -1,7 +1,8 @@
 //! What happens to the command of `locker run` when its lock is lost, or may be.
 
+use crate::LOCKER;
 use crate::etcd::Space;
-use locker_harness::Etcd;
+use locker_harness::{Etcd, Process, wait_until};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 
@@ -160,10 +161,8 @@ fn a_command_is_dead_before_another_holds_the_lock_though_locker_stands_still() 
     // The next gets it when its lease has ended.
     let next = space.hold("x", &[]);
     for pid in pids.split(' ') {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
         // What is dead may have nobody yet to be told to.
-        let state = stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
-        assert!(matches!(state, None | Some('Z')), "{stat}");
+        assert!(matches!(state(pid), None | Some('Z')), "{pid}");
     }
     process.signal(Signal::CONT);
     drop(next);
@@ -188,4 +187,130 @@ fn a_command_may_run_longer_than_the_lease() {
     let begun = Instant::now();
     assert_eq!(space.run(&["run", "x", "--ttl", "2", "sleep", "4"]).code, 0);
     assert!(begun.elapsed() >= Duration::from_secs(4));
+}
+
+/// What a process does, as a letter: `T` if it stands still.
+fn state(pid: &str) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(')').next()?.trim_start().chars().next()
+}
+
+/// `locker run` with its messages among its output.
+fn loud(space: &Space, arguments: &[&str]) -> Process {
+    Process::start(space.command("sh", &[&["-c", "exec \"$0\" run \"$@\" 2>&1", LOCKER], arguments].concat()))
+}
+
+#[test]
+fn a_frozen_command_goes_on_when_the_lock_is_sure_again() {
+    let etcd = Etcd::start();
+    let space = Space::at(&etcd.endpoint());
+    let script = "trap 'echo asked; exit 7' TERM; echo $$; while :; do sleep 0.05; done";
+    let process = space.start(&["run", "x", "--ttl", "8", "--on-lost", "freeze", "-c", script]);
+    let pid = process.line();
+    etcd.stop();
+    wait_until("the command stands still", || state(&pid) == Some('T'));
+    // What it is asked now, it does later.
+    process.signal(Signal::TERM);
+    assert!(process.is_silent());
+    assert_eq!(state(&pid), Some('T'));
+    etcd.go_on();
+    assert_eq!(process.line(), "asked");
+    let ended = process.end();
+    assert_eq!(ended.code, 7, "{}", ended.stderr);
+    assert!(ended.stderr.contains("stands still until it is sure again"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the lock is sure again; the command goes on"), "{}", ended.stderr);
+    assert_eq!(space.keys(), "");
+}
+
+#[test]
+fn a_frozen_command_never_runs_without_the_lock() {
+    let etcd = Etcd::start();
+    let space = Space::at(&etcd.endpoint());
+    let begun = Instant::now();
+    let process = space.start(&["run", "x", "--ttl", "2", "--on-lost", "freeze", "-c", POLITE]);
+    process.line_with("ready");
+    process.line_with("ready");
+    etcd.stop();
+    let ended = process.end();
+    etcd.go_on();
+    assert_eq!((ended.code, ended.stdout.as_str()), (76, ""), "{}", ended.stderr);
+    assert!(begun.elapsed() < Duration::from_secs(2 + 5), "{:?}", begun.elapsed());
+
+    // A loss that nothing tells before.
+    let process = space.start(&["run", "y", "--on-lost", "freeze", "-c", POLITE]);
+    process.line_with("ready");
+    process.line_with("ready");
+    space.etcdctl(&["del", &space.queue("y")[0]]);
+    let ended = process.end();
+    assert_eq!((ended.code, ended.stdout.as_str()), (76, ""), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the command is killed"), "{}", ended.stderr);
+}
+
+#[test]
+fn a_command_may_go_on_without_the_lock_and_its_code_comes_back() {
+    let etcd = Etcd::start();
+    let space = Space::at(&etcd.endpoint());
+    let mut process = loud(&space, &["x", "--ttl", "2", "--on-lost", "warn", "-c", "echo begun; cat; exit 5"]);
+    process.line_with("begun");
+    etcd.stop();
+    // At risk, and lost.
+    process.line_with("the command goes on");
+    process.line_with("the command goes on");
+    etcd.go_on();
+    assert_eq!(space.run(&["run", "x", "-w", "30", "true"]).code, 0);
+    process.write("more\n");
+    process.line_with("more");
+    let ended = process.end();
+    assert_eq!(ended.code, 5, "{}", ended.stdout);
+}
+
+#[test]
+fn a_command_that_may_go_on_does_so_though_locker_stands_still() {
+    let space = Space::new();
+    let mut process = space.start(&["run", "x", "--ttl", "2", "--on-lost", "warn", "-c", "echo $$; cat; exit 5"]);
+    let pid = process.line();
+    process.signal(Signal::STOP);
+    let next = space.hold("x", &[]);
+    assert_eq!(state(&pid), Some('S'));
+    process.signal(Signal::CONT);
+    process.write("more\n");
+    assert_eq!(process.line(), "more");
+    let ended = process.end();
+    assert_eq!(ended.code, 5, "{}", ended.stderr);
+    assert_eq!(space.queue("x").len(), 1);
+    drop(next);
+}
+
+#[test]
+fn a_command_that_may_go_on_ends_with_a_locker_that_is_killed() {
+    let space = Space::new();
+    let process = space.start(&["run", "x", "--ttl", "2", "--on-lost", "warn", "-c", STUBBORN]);
+    process.line_with("ready");
+    process.line_with("ready");
+    process.signal(Signal::KILL);
+    // `end` waits until nobody holds the output any more.
+    assert_eq!(process.end().code, 137);
+}
+
+#[test]
+fn who_is_verbose_tells_what_is_waited_for_and_that_it_has_come() {
+    let space = Space::new();
+    let first = space.hold("x", &["--reason", "one"]);
+    let events = space.events("x");
+    let second = space.start(&["run", "x", "--reason", "two", "tail", "-f", space.held()]);
+    events.entered();
+    let third = loud(&space, &["-v", "y", "--and", "x", "echo", "run"]);
+    assert!(third.line().starts_with("locker: waiting for x: held by "));
+    drop(first);
+    let line = third.line_with("waiting for x: held by ");
+    assert!(line.contains("reason: two"), "{line}");
+    drop(second);
+    let line = third.line_with("held, token ");
+    assert!(line.starts_with("locker: y, x: held, token "), "{line}");
+    assert_eq!(third.line(), "run");
+    assert_eq!(third.end().code, 0);
+
+    let at_once = loud(&space, &["-v", "x", "-n", "true"]);
+    assert!(at_once.line().starts_with("locker: x: held, token "));
+    assert_eq!(at_once.end().code, 0);
 }

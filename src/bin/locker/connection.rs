@@ -1,10 +1,10 @@
-//! How to reach etcd: flags, then `LOCKER_*`, then etcdctl's `ETCDCTL_*`.
+//! How to reach etcd: flags, then `LOCKER_*`, then etcdctl's `ETCDCTL_*`, then the configuration file.
 
 use crate::duration;
-use crate::exit::{Failure, USAGE};
+use crate::exit::Failure;
+use crate::settings::{CACERT, CERT, ENDPOINTS, KEY, PREFIX, Settings, TIMEOUT, TTL, USER, usage, variables};
 use clap::Args;
 use locker::{Client, Connect};
-use std::env;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -53,50 +53,73 @@ impl Connection {
         *self != Connection::default()
     }
 
-    /// Connects as the flags and the environment say.
+    /// Connects as the flags, the environment and the configuration file say.
     pub(crate) async fn open(&self) -> Result<Client, Failure> {
-        Ok(self.options()?.await?)
+        self.open_as(|connect| connect).await
     }
 
-    /// What the flags and the environment say.
-    pub(crate) fn options(&self) -> Result<Connect, Failure> {
-        let endpoints = text(&self.endpoints, &["LOCKER_ENDPOINTS", "ETCDCTL_ENDPOINTS"])?;
-        let mut connect = Client::connect(endpoints.unwrap_or_else(|| DEFAULT_ENDPOINTS.into()));
-        if let Some(prefix) = self.prefix.clone().map_or_else(|| variable("LOCKER_PREFIX"), |it| Ok(Some(it)))? {
+    /// The same, with something more.
+    pub(crate) async fn open_as(&self, more: impl FnOnce(Connect) -> Connect) -> Result<Client, Failure> {
+        let mut settings = Settings::load()?;
+        let endpoints = self.endpoints(&mut settings)?;
+        let connect = more(self.options(&mut settings, endpoints)?);
+        connect.await.map_err(|error| settings.wrong(error))
+    }
+
+    /// Which etcd is meant.
+    pub(crate) fn endpoints(&self, settings: &mut Settings) -> Result<String, Failure> {
+        let said = settings.text(self.endpoints.as_deref(), &ENDPOINTS)?;
+        Ok(said.unwrap_or_else(|| DEFAULT_ENDPOINTS.into()))
+    }
+
+    /// How to connect to this etcd.
+    pub(crate) fn options(&self, settings: &mut Settings, endpoints: String) -> Result<Connect, Failure> {
+        let mut connect = Client::connect(endpoints);
+        if let Some(prefix) = self.prefix(settings)? {
             connect = connect.prefix(prefix);
         }
-        if let Some(ttl) = span(self.ttl, &["LOCKER_TTL"])? {
+        if let Some(ttl) = settings.span(self.ttl, &TTL)? {
             connect = connect.ttl(ttl);
         }
-        if let Some(timeout) = span(self.command_timeout, &["LOCKER_TIMEOUT", "ETCDCTL_COMMAND_TIMEOUT"])? {
+        if let Some(timeout) = settings.span(self.command_timeout, &TIMEOUT)? {
             connect = connect.timeout(timeout);
         }
-        if let Some((name, password)) = self.credentials()? {
+        if let Some((name, password)) = self.credentials(settings)? {
             connect = connect.user(name, password);
         }
-        self.tls(connect)
-    }
-
-    fn tls(&self, mut connect: Connect) -> Result<Connect, Failure> {
-        if let Some(path) = text(&self.cacert, &["LOCKER_CACERT", "ETCDCTL_CACERT"])? {
+        if let Some(path) = settings.text(self.cacert.as_deref(), &CACERT)? {
             connect = connect.ca_file(path);
         }
-        if let Some(path) = text(&self.cert, &["LOCKER_CERT", "ETCDCTL_CERT"])? {
+        if let Some(path) = settings.text(self.cert.as_deref(), &CERT)? {
             connect = connect.cert_file(path);
         }
-        // LOCKER_KEY is what `locker run` tells its command: the lock's key in etcd.
-        if let Some(path) = text(&self.key, &["LOCKER_CERT_KEY", "ETCDCTL_KEY"])? {
+        if let Some(path) = settings.text(self.key.as_deref(), &KEY)? {
             connect = connect.key_file(path);
         }
         Ok(connect)
     }
 
-    /// Name and password. As in etcdctl, a colon in the name belongs to it when the password is given elsewhere.
-    fn credentials(&self) -> Result<Option<(String, String)>, Failure> {
-        let Some(user) = text(&self.user, &["LOCKER_USER", "ETCDCTL_USER"])? else {
+    /// How long a dead process keeps its locks.
+    pub(crate) fn ttl(&self, settings: &mut Settings) -> Result<Duration, Failure> {
+        Ok(settings.span(self.ttl, &TTL)?.unwrap_or(Duration::from_secs(10)))
+    }
+
+    pub(crate) fn prefix(&self, settings: &mut Settings) -> Result<Option<String>, Failure> {
+        settings.text(self.prefix.as_deref(), &PREFIX)
+    }
+
+    /// Name and password. As in etcdctl, a colon in the name belongs to it when the password is given elsewhere. The file's
+    /// password is that of the file's user, and nobody else's.
+    fn credentials(&self, settings: &mut Settings) -> Result<Option<(String, String)>, Failure> {
+        let Some(user) = settings.text(self.user.as_deref(), &USER)? else {
             return Ok(None);
         };
         if let Some(password) = self.password()? {
+            return Ok(Some((user, password)));
+        }
+        if settings.config.get(USER.key)?.as_ref() == Some(&user)
+            && let Some(password) = password_of_file(settings)?
+        {
             return Ok(Some((user, password)));
         }
         match user.split_once(':') {
@@ -107,57 +130,31 @@ impl Connection {
 
     fn password(&self) -> Result<Option<String>, Failure> {
         if let Some(path) = &self.password_file {
-            return read_password(path).map(Some);
+            return read_password(path).map(Some).map_err(usage);
         }
-        if let Some(password) = text(&self.password, &["LOCKER_PASSWORD"])? {
+        if self.password.is_some() {
+            return Ok(self.password.clone());
+        }
+        if let Some(password) = variables(&["LOCKER_PASSWORD"])? {
             return Ok(Some(password));
         }
-        match text(&None, &["LOCKER_PASSWORD_FILE"])? {
-            Some(path) => read_password(&path).map(Some),
-            None => text(&None, &["ETCDCTL_PASSWORD"]),
+        match variables(&["LOCKER_PASSWORD_FILE"])? {
+            Some(path) => read_password(&path).map(Some).map_err(usage),
+            None => variables(&["ETCDCTL_PASSWORD"]),
         }
     }
 }
 
-/// The flag, else the first of the variables that says something.
-fn text(flag: &Option<String>, variables: &[&str]) -> Result<Option<String>, Failure> {
-    if flag.is_some() {
-        return Ok(flag.clone());
-    }
-    for name in variables {
-        if let Some(value) = variable(name)?.filter(|value| !value.is_empty()) {
-            return Ok(Some(value));
-        }
-    }
-    Ok(None)
-}
-
-fn span(flag: Option<Duration>, variables: &[&str]) -> Result<Option<Duration>, Failure> {
-    if flag.is_some() {
-        return Ok(flag);
-    }
-    for name in variables {
-        if let Some(value) = variable(name)?.filter(|value| !value.is_empty()) {
-            return duration::parse(&value).map(Some).map_err(|why| usage(format!("{name}={value}: {why}")));
-        }
-    }
-    Ok(None)
-}
-
-fn variable(name: &str) -> Result<Option<String>, Failure> {
-    match env::var(name) {
-        Ok(value) => Ok(Some(value)),
-        Err(env::VarError::NotPresent) => Ok(None),
-        Err(env::VarError::NotUnicode(_)) => Err(usage(format!("{name} is not UTF-8"))),
+fn password_of_file(settings: &Settings) -> Result<Option<String>, Failure> {
+    const FILE: &str = "password-file";
+    match settings.config.get(FILE)? {
+        Some(path) => read_password(&path).map(Some).map_err(|why| settings.config.wrong(FILE, &why)),
+        None => settings.config.get("password"),
     }
 }
 
-fn read_password(path: impl AsRef<Path>) -> Result<String, Failure> {
+fn read_password(path: impl AsRef<Path>) -> Result<String, String> {
     let path = path.as_ref();
-    let text = fs::read_to_string(path).map_err(|error| usage(format!("{}: {error}", path.display())))?;
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(text.strip_suffix('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).unwrap_or(&text).to_owned())
-}
-
-fn usage(message: impl Into<String>) -> Failure {
-    Failure::new(USAGE, message)
 }

@@ -1,6 +1,7 @@
 //! `locker dev`: a throw-away etcd.
 
 use crate::args::Dev;
+use crate::config;
 use crate::etcd::Etcd;
 use crate::exit::{self, Code, Failure};
 use crate::job::{Event, Job};
@@ -78,6 +79,8 @@ fn prepare(command: &[OsString], endpoint: &str) -> Command {
             prepared.env_remove(&variable);
         }
     }
+    // Nor may the file, which has no say where these do not.
+    prepared.env(config::VARIABLE, "");
     prepared.env("LOCKER_ENDPOINTS", endpoint).env("ETCDCTL_ENDPOINTS", endpoint).env("ETCDCTL_API", "3");
     prepared
 }

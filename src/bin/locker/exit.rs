@@ -21,6 +21,8 @@ pub(crate) const BUSY: Code = 75;
 pub(crate) const LOST: Code = 76;
 /// etcd refused.
 pub(crate) const DENIED: Code = 77;
+/// The configuration file is wrong.
+pub(crate) const CONFIG: Code = 78;
 /// The command was found but cannot be executed.
 pub(crate) const NOT_EXECUTABLE: Code = 126;
 /// The command was not found.

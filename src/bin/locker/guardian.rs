@@ -19,6 +19,8 @@ use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe::Receiver;
 use tokio::time::timeout;
 
+/// What we are started with to be one.
+pub(crate) const WORD: &str = "guardian";
 /// The number of a group, and the nanoseconds of CLOCK_BOOTTIME until which it may run, 0 for as long as it likes.
 type Order = [u64; 2];
 const ORDER: usize = size_of::<Order>();
@@ -33,7 +35,7 @@ impl Guardian {
     pub(crate) async fn start() -> io::Result<Self> {
         let mut command = Command::new("/proc/self/exe");
         // Signals of the terminal's keys are for the command and for us.
-        command.arg0("locker").arg("guardian").process_group(0).current_dir("/");
+        command.arg0("locker").arg(WORD).process_group(0).current_dir("/");
         let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
         let mut guardian = Guardian(child);
         let (Some(orders), Some(ready)) = (&guardian.0.stdin, guardian.0.stdout.take()) else {

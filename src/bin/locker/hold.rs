@@ -1,11 +1,12 @@
 //! A job that runs only while a lock is held.
 
+use crate::args::{OnLost, Run};
 use crate::guardian::Guardian;
 use crate::job::{Event, Finished, Job};
 use crate::output;
 use crate::signals::Signals;
 use humantime::format_duration;
-use locker::{Change, Guard, State};
+use locker::{Change, Error, Guard, State};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use std::fmt::Display;
 use std::future::pending;
@@ -18,14 +19,22 @@ const POLL: Duration = Duration::from_millis(20);
 
 /// How often the guardian is told how long the lock lasts: after this part of that time, so that it is never much behind.
 const PART: u32 = 10;
+/// When there is nothing to tell it again.
+const LONG: Duration = Duration::from_secs(24 * 60 * 60);
+const NOT_OURS: &str = "the command runs as another user and cannot be stopped";
 
 /// A job and the lock without which it must not run.
 pub(crate) struct Hold<'a> {
     job: Job,
     guardian: Guardian,
     guard: &'a Guard,
+    /// The lock's name, or those of several.
+    title: String,
+    on_lost: OnLost,
     kill_after: Duration,
     stop: Option<Stop>,
+    /// Whether the job stands still until the lock is sure again.
+    frozen: bool,
 }
 
 /// An ending of the job by us.
@@ -37,12 +46,13 @@ struct Stop {
 }
 
 impl<'a> Hold<'a> {
-    pub(crate) fn new(job: Job, guardian: Guardian, guard: &'a Guard, kill_after: Duration) -> Self {
-        Hold { job, guardian, guard, kill_after, stop: None }
+    pub(crate) fn new(job: Job, guardian: Guardian, guard: &'a Guard, run: &Run) -> Self {
+        let (title, on_lost, kill_after) = (run.title(), run.on_lost, run.kill_after);
+        Hold { job, guardian, guard, title, on_lost, kill_after, stop: None, frozen: false }
     }
 
-    /// Waits for the job, passes signals on to its group, and stops the group when the lock is at risk or lost: SIGTERM,
-    /// then SIGKILL after `kill_after`, earlier if the lock ends before that. Says whether it did.
+    /// Waits for the job, passes signals on to its group, and does what `--on-lost` says when the lock is at risk or lost.
+    /// Says whether it ended the group: SIGTERM, then SIGKILL after `--kill-after`, earlier if the lock ends before that.
     pub(crate) async fn until_ended(mut self, signals: &mut Signals) -> io::Result<(Finished, bool)> {
         let mut more = true;
         loop {
@@ -73,6 +83,10 @@ impl<'a> Hold<'a> {
     /// Tells the guardian how long the job may run, and gives the time at which to do so again.
     fn instruct(&mut self) -> Instant {
         let now = Instant::now();
+        if self.on_lost == OnLost::Warn {
+            self.guardian.allow(self.job.group(), None);
+            return now + LONG;
+        }
         let left = self.stop.map_or_else(|| self.guard.remaining(), |stop| stop.kill_at.saturating_duration_since(now));
         // A lock that was lost just now first has its job asked to end, with a time limit of its own.
         if self.stop.is_some() || !left.is_zero() {
@@ -81,30 +95,56 @@ impl<'a> Hold<'a> {
         now + (left / PART).max(POLL)
     }
 
-    /// Stops the job if this change asks for it.
+    /// Does to the job what this change asks for.
     fn consider(&mut self, change: &Change) {
-        if matches!(change.state, State::AtRisk | State::Ended) {
-            match &change.error {
-                Some(error) => self.begin_stop(error),
-                None => self.begin_stop("the lock is no longer sure"),
-            }
+        let why = || change.error.as_ref().map_or_else(|| "the lock is no longer sure".into(), Error::to_string);
+        match (change.state, self.on_lost) {
+            (State::AtRisk | State::Ended, OnLost::Warn) => self.warn(why()),
+            (State::AtRisk, OnLost::Freeze) => self.freeze(why()),
+            (State::Held, _) if self.frozen => self.thaw(),
+            (State::AtRisk | State::Ended, _) => self.begin_stop(why()),
+            _ => {}
         }
         if let Some(stop) = self.stop {
             self.stop = Some(Stop { kill_at: self.kill_at(stop.at).min(stop.kill_at), ..stop });
         }
     }
 
+    fn warn(&self, why: impl Display) {
+        output::say(format_args!("{}: {why}; the command goes on", self.title));
+    }
+
+    /// The guardian knows the end of the lock all the same.
+    fn freeze(&mut self, why: impl Display) {
+        self.frozen = true;
+        let outcome = match self.job.freeze() {
+            true => "the command stands still until it is sure again",
+            false => NOT_OURS,
+        };
+        output::say(format_args!("{}: {why}; {outcome}", self.title));
+    }
+
+    fn thaw(&mut self) {
+        self.frozen = false;
+        self.job.thaw();
+        output::say(format_args!("{}: the lock is sure again; the command goes on", self.title));
+    }
+
     fn begin_stop(&mut self, why: impl Display) {
         if self.stop.is_some() {
             return;
         }
-        let outcome = match self.job.signal(Signal::TERM) {
-            true => "the command is stopped",
-            false => "the command runs as another user and cannot be stopped",
+        // What was to stand still must not go on, not even to clean up.
+        let at_once = self.on_lost == OnLost::Freeze;
+        let (signal, done) = match at_once {
+            true => (Signal::KILL, "the command is killed"),
+            false => (Signal::TERM, "the command is stopped"),
         };
-        output::say(format_args!("{}: {why}; {outcome}", self.guard.name()));
+        let outcome = if self.job.signal(signal) { done } else { NOT_OURS };
+        output::say(format_args!("{}: {why}; {outcome}", self.title));
         let at = Instant::now();
-        self.stop = Some(Stop { at, kill_at: self.kill_at(at), killed: false });
+        let kill_at = if at_once { at } else { self.kill_at(at) };
+        self.stop = Some(Stop { at, kill_at, killed: false });
     }
 
     /// When a stop that began at `at` must be over. Once the lock is lost there is no deadline to keep any more.
@@ -121,7 +161,7 @@ impl<'a> Hold<'a> {
     /// Stands still together with the job until a shell continues both. Nobody keeps the lock meanwhile.
     async fn suspend(&mut self) {
         let left = format_duration(Duration::from_secs(self.guard.remaining().as_secs()));
-        output::say(format_args!("{}: stopped; the lock is lost unless it goes on within {left}", self.guard.name()));
+        output::say(format_args!("{}: stopped; the lock is lost unless it goes on within {left}", self.title));
         output::flush();
         // What stands still together with us does no harm.
         self.guardian.allow(self.job.group(), None);
@@ -129,6 +169,10 @@ impl<'a> Hold<'a> {
         match self.guard.check() {
             Ok(()) => {
                 self.instruct();
+                self.job.resume();
+            }
+            Err(error) if self.on_lost == OnLost::Warn => {
+                self.warn(error);
                 self.job.resume();
             }
             Err(error) => self.begin_stop(error),

@@ -32,6 +32,8 @@ pub(crate) struct Job {
     /// Whether it stands still, and for want of the terminal.
     stopped: bool,
     starved: bool,
+    /// Whether we have it stand still.
+    frozen: bool,
     /// Whether it was told that it will not get the terminal.
     hung_up: bool,
     /// SIGCONT.
@@ -58,6 +60,7 @@ impl Job {
             to_end: false,
             stopped: false,
             starved: false,
+            frozen: false,
             hung_up: false,
         };
         job.lend();
@@ -69,15 +72,28 @@ impl Job {
         self.child.group()
     }
 
-    /// Signals the child's whole group. If that asks it to end, it goes on to do so. False if we may not.
+    /// Signals the child's whole group. If that asks it to end, it goes on to do so, unless it is frozen. False if we may
+    /// not.
     pub(crate) fn signal(&mut self, signal: Signal) -> bool {
         let permitted = self.child.signal(signal);
         self.to_stop |= signal == Signal::TSTP;
         self.to_end |= matches!(signal, Signal::TERM | Signal::HUP);
-        if self.to_end && self.stopped {
+        if self.to_end && self.stopped && !self.frozen {
             self.go_on();
         }
         permitted
+    }
+
+    /// Has it stand still until [`Job::thaw`], whatever it is asked meanwhile. False if we may not.
+    pub(crate) fn freeze(&mut self) -> bool {
+        self.frozen = true;
+        self.child.signal(Signal::STOP)
+    }
+
+    /// Has it go on, and do what it was asked.
+    pub(crate) fn thaw(&mut self) {
+        self.frozen = false;
+        self.go_on();
     }
 
     /// Waits for the next thing that happens to it. Cancel safe.
@@ -90,6 +106,9 @@ impl Job {
             self.stopped = true;
             self.starved = matches!(stopped_by, Some(Signal::TTIN | Signal::TTOU));
             self.wanted |= self.starved;
+            if self.frozen {
+                continue;
+            }
             // It may have stopped for the terminal before it saw the other signal, which going on would undo.
             if self.to_end || self.starved && !self.to_stop && self.lend() {
                 self.go_on();

@@ -3,8 +3,11 @@
 
 mod args;
 mod child;
+mod completions;
+mod config;
 mod connection;
 mod dev;
+mod doctor;
 mod duration;
 mod etcd;
 mod exit;
@@ -16,19 +19,23 @@ mod leash;
 mod output;
 mod run;
 mod scratch;
+mod settings;
 mod show;
 mod signals;
 mod terminal;
+mod waiting;
 mod watch;
+mod yaml;
 
 use args::{Cli, Command};
 use exit::{Code, Failure};
+use std::env;
 use std::panic;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     panic::set_hook(Box::new(|bug| output::say(format_args!("a bug: {bug}"))));
-    let ended = panic::catch_unwind(|| args::parse().and_then(start)).unwrap_or(Ok(exit::INTERNAL));
+    let ended = panic::catch_unwind(begin).unwrap_or(Ok(exit::INTERNAL));
     let code = ended.unwrap_or_else(|failure| {
         if let Some(message) = failure.message {
             output::say(message);
@@ -39,12 +46,16 @@ fn main() -> ExitCode {
     ExitCode::from(code)
 }
 
-fn start(cli: Cli) -> Result<Code, Failure> {
-    match cli.command {
-        Command::Leash(command) => return Err(leash::exec(command)),
-        Command::Guardian => return Ok(guardian::watch().map(|()| exit::OK)?),
-        _ => {}
+/// What we start ourselves as is not of the command line: it would be set up for that twice more with each command.
+fn begin() -> Result<Code, Failure> {
+    match env::args_os().nth(1) {
+        Some(word) if word == leash::WORD => Err(leash::exec(env::args_os().skip(2))),
+        Some(word) if word == guardian::WORD => Ok(guardian::watch().map(|()| exit::OK)?),
+        _ => args::parse().and_then(start),
     }
+}
+
+fn start(cli: Cli) -> Result<Code, Failure> {
     // Everything turns on the main thread, also because PR_SET_PDEATHSIG fires when the thread that forked ends.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let code = runtime.block_on(dispatch(cli));
@@ -58,8 +69,10 @@ async fn dispatch(cli: Cli) -> Result<Code, Failure> {
         Command::Run(command) => run::run(command, cli.connection).await,
         Command::Get(get) => get::run(get.look, cli.connection).await,
         Command::Watch(watch) => watch::run(watch.look, cli.connection).await,
+        Command::Doctor(doctor) => doctor::run(doctor, cli.connection).await,
         Command::Dev(_) if cli.connection.is_given() => Err(Failure::new(exit::USAGE, "dev makes an etcd of its own")),
         Command::Dev(dev) => dev::run(dev).await,
-        Command::Leash(_) | Command::Guardian => unreachable!("handled before the runtime was made"),
+        Command::Completions(completions) => completions::run(completions).await,
+        Command::Man(man) => completions::man(man).await,
     }
 }

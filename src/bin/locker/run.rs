@@ -1,6 +1,6 @@
 //! `locker run`: a command under a lock.
 
-use crate::args::Run;
+use crate::args::{OnLost, Run};
 use crate::connection::Connection;
 use crate::exit::{self, Code, Failure};
 use crate::guardian::Guardian;
@@ -10,16 +10,14 @@ use crate::leash;
 use crate::output;
 use crate::show;
 use crate::signals::Signals;
-use locker::{Client, ErrorKind, Guard, Lock, State};
+use crate::waiting;
+use locker::{Client, Error, ErrorKind, Guard, Info, Lock, Mode};
 use rustix::process::Signal;
 use std::env;
-use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-/// After how long somebody at a terminal is told what is waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
 /// Variables that carry a password, alone or behind the user's name.
 const SECRET: [&str; 2] = ["LOCKER_PASSWORD", "ETCDCTL_PASSWORD"];
 const HALF_SECRET: [&str; 2] = ["LOCKER_USER", "ETCDCTL_USER"];
@@ -72,29 +70,53 @@ async fn disconnect(client: &Client, signals: &mut Signals) -> Option<Signal> {
 async fn connect(connection: &Connection, run: &Run) -> Result<Client, Failure> {
     let words = run.words();
     let program = Path::new(&words[0]).file_name().unwrap_or(&words[0]);
-    Ok(connection.options()?.program(program.to_string_lossy()).await?)
+    connection.open_as(|connect| connect.program(program.to_string_lossy())).await
 }
 
 /// Waits for the lock.
 async fn acquire(client: &Client, run: &Run) -> Result<Guard, Failure> {
     let lock = request(client, run);
-    let acquired = match run.limit() {
+    let acquired = match run.patience() {
         Some(Duration::ZERO) => lock.await,
-        _ => wait(client, lock, &run.name).await,
+        _ => waiting::wait(client, lock, run.verbose).await,
     };
-    acquired.map_err(|error| match error.kind() {
-        ErrorKind::Timeout => {
-            let holder = error.holder().map_or_else(|| error.to_string(), show::holding);
-            Failure::new(run.busy_code, format!("{} is busy: {holder}", run.name))
-        }
-        _ => error.into(),
-    })
+    let guard = match acquired {
+        Err(error) if error.kind() == ErrorKind::Timeout => return Err(busy(client, run, &error).await),
+        acquired => acquired?,
+    };
+    if run.verbose {
+        output::say(format_args!("{}: held, token {}", run.title(), guard.token()));
+    }
+    Ok(guard)
+}
+
+/// Who has it, of several locks the one that is in the way.
+async fn busy(client: &Client, run: &Run, error: &Error) -> Failure {
+    let Some(holder) = error.holder() else {
+        return Failure::new(run.busy_code, format!("{} is busy: {error}", run.title()));
+    };
+    // How many share it was not needed to know that one cannot have it.
+    let all = match holder.mode {
+        Mode::Shared => client.get(&holder.name).await.ok().filter(Info::held),
+        _ => None,
+    };
+    let holder = all.as_ref().unwrap_or(holder);
+    let tried = run.patience() == Some(Duration::ZERO);
+    // Who has waited may still be among those who wait.
+    let who = if tried { show::line(holder) } else { show::holding(holder) };
+    Failure::new(run.busy_code, format!("{} is busy: {who}", holder.name))
 }
 
 fn request(client: &Client, run: &Run) -> Lock {
-    let mut lock = client.lock(&run.name);
-    if let Some(limit) = run.limit() {
-        lock = lock.timeout(limit);
+    let mut lock = client.lock_all(run.names());
+    if run.shared {
+        lock = lock.shared();
+    }
+    if let Some(limit) = run.limit {
+        lock = lock.limit(limit);
+    }
+    if let Some(patience) = run.patience() {
+        lock = lock.timeout(patience);
     }
     if let Some(reason) = &run.reason {
         lock = lock.reason(reason);
@@ -105,21 +127,6 @@ fn request(client: &Client, run: &Run) -> Lock {
     lock
 }
 
-/// Queues, and after a while tells somebody who looks on behind whom.
-async fn wait(client: &Client, lock: Lock, name: &str) -> locker::Result<Guard> {
-    let guard = lock.start()?;
-    if io::stderr().is_terminal() {
-        match guard.wait(PATIENCE).await {
-            Err(error) if error.kind() == ErrorKind::Timeout && guard.state() == State::Waiting => {}
-            waited => return waited.map(|()| guard),
-        }
-        if let Ok(info) = client.get(name).await {
-            output::say(format_args!("waiting for {name}: {}", show::line(&info)));
-        }
-    }
-    guard.wait(None).await.map(|()| guard)
-}
-
 /// Runs the command while the lock is held, then releases it.
 async fn under(guard: &Guard, run: &Run, signals: &mut Signals) -> Result<Ended, Failure> {
     signals.add_stop()?;
@@ -128,7 +135,7 @@ async fn under(guard: &Guard, run: &Run, signals: &mut Signals) -> Result<Ended,
     guard.check()?;
     let guardian = guardian?;
     let job = Job::spawn(prepare(guard, run))?;
-    let (finished, stopped) = Hold::new(job, guardian, guard, run.kill_after).until_ended(signals).await?;
+    let (finished, stopped) = Hold::new(job, guardian, guard, run).until_ended(signals).await?;
     if stopped {
         return Ok(Ended { code: exit::LOST, finished, silence: false });
     }
@@ -136,12 +143,18 @@ async fn under(guard: &Guard, run: &Run, signals: &mut Signals) -> Result<Ended,
     match release(guard, signals).await? {
         Ok(()) => Ok(Ended { code, finished, silence: false }),
         Err(error) if error.kind() == ErrorKind::Lost => {
-            let what = format!("{}: the lock was lost before the command ended with {code}: {error}", run.name);
-            Err(Failure::new(exit::LOST, what))
+            let what = format!("{}: the lock was lost before the command ended with {code}: {error}", run.title());
+            match run.on_lost {
+                OnLost::Warn => {
+                    output::say(what);
+                    Ok(Ended { code, finished, silence: false })
+                }
+                _ => Err(Failure::new(exit::LOST, what)),
+            }
         }
         // The command's own code says more than that the lock lives on until its lease ends.
         Err(error) => {
-            output::say(format_args!("{}: not released, it ends with its lease: {error}", run.name));
+            output::say(format_args!("{}: not released, it ends with its lease: {error}", run.title()));
             Ok(Ended { code, finished, silence: error.kind() == ErrorKind::Unavailable })
         }
     }
@@ -160,8 +173,10 @@ fn prepare(guard: &Guard, run: &Run) -> Command {
     let mut command = leash::command(&words[0], Signal::KILL);
     command.args(&words[1..]);
     let (key, token) = (guard.key(), guard.token().to_string());
-    command.env("LOCKER_NAME", &run.name).env("LOCKER_TOKEN", &token).env("LOCKER_KEY", &key);
+    command.env("LOCKER_NAME", guard.name()).env("LOCKER_TOKEN", &token).env("LOCKER_KEY", &key);
     command.env("ETCD_LOCK_KEY", &key).env("ETCD_LOCK_REV", &token);
+    let names: Vec<_> = guard.names().collect();
+    command.env("LOCKER_NAMES", names.join("\n")).env("LOCKER_KEYS", guard.keys().join("\n"));
     for variable in SECRET {
         command.env_remove(variable);
     }

@@ -14,9 +14,13 @@ pub(crate) fn line(info: &Info) -> String {
     }
 }
 
-/// Who holds it, since when, and why.
+/// Who holds it, since when, and why; of several the one who has held it for the longest time.
 pub(crate) fn holding(info: &Info) -> String {
-    let mut line = format!("held by {}", holder(info));
+    let mut line = match (info.mode, info.limit) {
+        (Mode::Shared, 0) => format!("shared by {}, first by {}", info.holders, holder(info)),
+        (Mode::Shared, limit) => format!("shared by {} of {limit}, first by {}", info.holders, holder(info)),
+        _ => format!("held by {}", holder(info)),
+    };
     if let Some(since) = info.since {
         line += &format!(" since {}", format_rfc3339_seconds(since));
         if let Ok(age) = SystemTime::now().duration_since(since) {
@@ -43,6 +47,8 @@ pub(crate) fn json(info: &Info) -> String {
         pid: info.pid,
         program: &info.program,
         since: info.since.map(|since| format_rfc3339_millis(since).to_string()),
+        holders: info.holders,
+        limit: info.limit,
         waiters: info.waiters,
         lease_left: info.lease_left.map(|left| left.as_secs_f64()),
         revision: info.revision,
@@ -61,6 +67,9 @@ struct Record<'a> {
     pid: u32,
     program: &'a str,
     since: Option<String>,
+    holders: u32,
+    /// 0: none.
+    limit: u32,
     waiters: u32,
     /// In seconds.
     lease_left: Option<f64>,
