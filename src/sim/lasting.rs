@@ -16,9 +16,10 @@ fn first_take(fate: Fate) -> impl FnMut(Call<'_>) -> Fate {
 
 /// The answer to the request that takes the lease from a key is lost, done or not, or done after all.
 pub(super) async fn a_lease_that_is_taken_in_doubt() {
-    for fate in [Fate::Lost, Fate::Unanswered, Fate::DoneAt(Instant::now() + AT_ONCE)] {
+    let fates: [fn() -> Fate; 3] = [|| Fate::Lost, || Fate::Unanswered, || Fate::DoneAt(Instant::now() + AT_ONCE)];
+    for fate in fates {
         let (store, own, _) = staged();
-        store.set(first_take(fate));
+        store.set(first_take(fate()));
         let guard = timeout(AT_ONCE, lock(&own, "a").persistent()).await.expect("at once").unwrap();
         let (key, token) = (guard.key(), guard.token());
         let lease_of = || store.model.step(|etcd| etcd.lease_of(&key));
@@ -34,10 +35,11 @@ pub(super) async fn a_lease_that_is_taken_in_doubt() {
 
 /// The same, and nobody wants it any more when the request is done: nothing is left, however late it comes.
 pub(super) async fn a_lease_that_is_taken_for_nobody() {
-    let at = || Instant::now() + AT_ONCE;
-    for fate in [Fate::AnsweredAt(at()), Fate::DoneAt(at()), Fate::Refused] {
+    let late = || Instant::now() + AT_ONCE;
+    let fates: [&dyn Fn() -> Fate; 3] = [&|| Fate::AnsweredAt(late()), &|| Fate::DoneAt(late()), &|| Fate::Refused];
+    for fate in fates {
         let (store, own, _) = staged();
-        store.set(first_take(fate));
+        store.set(first_take(fate()));
         let guard = lock(&own, "a").persistent().start().unwrap();
         sleep(A_MOMENT / 10).await;
         drop(guard);
