@@ -13,8 +13,12 @@ use std::time::Duration;
 
 /// An acquisition to be: add options, then await it or [`start`](Lock::start) it.
 ///
-/// Awaiting it gives a held [`Guard`]. Dropping that future, at any time, leaves the queue: nothing stays behind in
-/// etcd, and no lock is ever held by an acquisition that its caller gave up.
+/// Awaiting it gives a held [`Guard`].
+///
+/// # Cancel safety
+///
+/// Dropping that future, at any time, leaves the queue: nothing stays behind in etcd, and no lock is ever held by an
+/// acquisition that its caller gave up.
 #[must_use = "it does nothing until awaited or started"]
 pub struct Lock {
     context: Arc<Context>,
