@@ -324,11 +324,10 @@ impl fmt::Debug for Connect {
 /// wrong, and who knows nothing of TLS would not.
 fn with_hint(error: Error) -> Error {
     let text = error.to_string();
+    let ended_by = |how: &str| text.contains(how) || text.contains("connection reset");
     match text.contains("https://") {
-        false if text.contains("broken pipe") => {
-            error.hinted("does it speak TLS? Its address then begins with https://")
-        }
-        true if text.contains("tls handshake eof") => {
+        false if ended_by("broken pipe") => error.hinted("does it speak TLS? Its address then begins with https://"),
+        true if ended_by("tls handshake eof") => {
             error.hinted("does it speak no TLS? Its address then begins with http://")
         }
         _ => error,
@@ -356,6 +355,10 @@ mod tests {
             (
                 "at https://x:1: tls handshake eof".into(),
                 " (does it speak no TLS? Its address then begins with http://)",
+            ),
+            (
+                "at http://x:1: transport error: connection reset".into(),
+                " (does it speak TLS? Its address then begins with https://)",
             ),
             ("at http://x:1: no answer in time".into(), ""),
         ] {

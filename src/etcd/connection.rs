@@ -8,8 +8,8 @@ use http::Request;
 use socket2::{SockRef, TcpKeepalive};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use std::{error, fmt};
@@ -104,6 +104,8 @@ impl Address {
 pub(super) struct Connection {
     requests: SendRequest<Bytes>,
     traffic: Arc<Traffic>,
+    /// Why it has ended, if it has.
+    ended: Arc<OnceLock<String>>,
 }
 
 impl Connection {
@@ -117,22 +119,30 @@ impl Connection {
             .handshake(wire)
             .await?;
         let pings = connection.ping_pong().expect("nobody else has taken it");
-        let heard = traffic.clone();
+        let (heard, ended) = (traffic.clone(), Arc::new(OnceLock::new()));
+        let end = ended.clone();
         tokio::spawn(async move {
             tokio::select! {
                 biased;
-                // What was under way has been told why.
-                _ended = connection => {}
+                // What was under way has been told why; what comes too late for that can ask.
+                why = connection => if let Err(why) = why {
+                    let _ = end.set(why.to_string());
+                },
                 // Whatever is under way breaks when the connection is dropped.
                 () = until_dead(pings, &heard) => {}
             }
         });
-        Ok(Connection { requests, traffic })
+        Ok(Connection { requests, traffic, ended })
     }
 
     /// Whether it takes requests: it has neither broken nor been ended by etcd.
     pub(super) fn is_open(&self) -> bool {
         !matches!(self.requests.clone().poll_ready(&mut Context::from_waker(Waker::noop())), Poll::Ready(Err(_)))
+    }
+
+    /// Why it has ended, if that was an error.
+    pub(super) fn why_ended(&self) -> Option<&str> {
+        self.ended.get().map(String::as_str)
     }
 
     /// Begins a stream. It is reset when all that it gives is dropped before its end.
@@ -158,6 +168,10 @@ async fn until_dead(mut pings: PingPong, traffic: &Traffic) {
 #[derive(Debug)]
 pub(super) struct Unsent(h2::Error);
 
+/// Why a connection ended before a stream was begun: a server that refuses a certificate says so after the handshake.
+#[derive(Debug)]
+pub(super) struct Refused(pub(super) String);
+
 /// A stream that broke.
 #[derive(Debug)]
 pub(super) struct Broken(pub(super) h2::Error);
@@ -174,6 +188,14 @@ impl fmt::Display for Unsent {
         f.write_str("the connection is closed")
     }
 }
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "transport error: {}", self.0)
+    }
+}
+
+impl error::Error for Refused {}
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,13 +1,14 @@
 //! The frequent calls, written to the connection as directly as gRPC allows: a head that is made once, one message there
 //! and one back, and a status behind it.
 
-use super::connection::{Broken, Connection};
+use super::connection::{Broken, Connection, Refused};
 use bytes::{BufMut, Bytes, BytesMut};
 use h2::RecvStream;
 use h2::client::ResponseFuture;
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, Version, header};
 use prost::Message;
+use std::error::Error as _;
 use tonic::{Code, Status};
 
 /// One answer may be as large as a queue of some ten thousand; gRPC's default of 4 MiB is not.
@@ -70,6 +71,15 @@ impl Caller {
 
     /// Sends a message that was [framed](framed), and gives the one that answers it. May be dropped at any time.
     pub(super) async fn call<M: Message + Default>(&self, method: Method, message: Bytes) -> Result<M, Status> {
+        self.ask(method, message).await.map_err(|status| match self.connection.why_ended() {
+            Some(why) if status.source().is_some() && why.contains("received fatal alert") => {
+                failed(Refused(why.into()))
+            }
+            _ => status,
+        })
+    }
+
+    async fn ask<M: Message + Default>(&self, method: Method, message: Bytes) -> Result<M, Status> {
         let head = self.heads[method as usize].clone();
         let (response, mut body, _in_use) = self.connection.begin(head).map_err(failed)?;
         body.send_data(message, true).map_err(broken)?;
