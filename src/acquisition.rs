@@ -1,8 +1,9 @@
-//! One acquisition: what was asked for and how far it has come.
+//! One acquisition: what was asked for, and who is told of it.
 //!
 //! All that is done to etcd is done by tasks, see [`life`], and never in a future that a caller can drop: one comes to hold,
 //! another leaves. Between the two there is none: a client may hold very many locks.
 
+mod course;
 mod life;
 mod part;
 mod way;
@@ -16,15 +17,12 @@ use crate::lease::Status;
 use crate::line::Joined;
 use crate::queue::{Place, Queue, Queues};
 use crate::{Change, Error, ErrorKind, Result, State};
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use course::{Course, More, Phase};
 use life::Abandoned;
 pub(crate) use way::Ask;
-
-/// So many changes wait for a slow reader. More are merged: the oldest goes.
-const UNREAD: usize = 64;
 
 /// What the guard, the tasks and those who keep the lease share.
 #[derive(Debug)]
@@ -54,170 +52,6 @@ pub(crate) enum Lasting {
 pub(crate) struct Words {
     pub(crate) value: Option<String>,
     pub(crate) reason: String,
-}
-
-/// How far it has come. Kept small.
-#[derive(Debug)]
-struct Course {
-    phase: Phase,
-    /// Whether its owner wants no more of it.
-    given_up: bool,
-    /// Whether it has, or had, a place in etcd's queue.
-    placed: bool,
-    /// Whether that it is held was not read yet, and is all that there is to read.
-    held_unread: bool,
-    /// The last change of state, and the last that was read; nothing before the first.
-    last: Option<State>,
-    told: Option<State>,
-    /// What most guards that are held do not have.
-    more: Option<Box<More>>,
-}
-
-#[derive(Debug, Default)]
-struct More {
-    words: Words,
-    /// With how many it is to be shared at most, if at all; 0: with any number.
-    share: Option<u32>,
-    lasting: Lasting,
-    /// The changes of state that were not read yet.
-    unread: VecDeque<Change>,
-    /// What `unlock` has to say, once nothing of it is left in etcd or it is known that this cannot be confirmed.
-    finished: Option<Result<()>>,
-    /// Who is in the way, as far as known.
-    holder: Option<Info>,
-    /// What was lost by our clock alone: its key is still there.
-    left_over: Option<Place>,
-    /// Why it was lost, of one that waits to have it again.
-    lost: Option<Error>,
-    /// Whether it is to be had again, which its task has not seen yet.
-    again: bool,
-    /// Whether its owner has been told that it is held.
-    known: bool,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum Phase {
-    Waiting,
-    Held(Place),
-    /// Why; `None`: unlocked.
-    Ended(Option<Error>),
-}
-
-impl Course {
-    /// The state now: reads the clock.
-    fn state(&self) -> State {
-        match &self.phase {
-            Phase::Waiting => State::Waiting,
-            Phase::Held(place) if place.remaining().is_zero() => match self.stands_by() {
-                true => State::Waiting,
-                false => State::Ended,
-            },
-            Phase::Held(place) if !place.outlives && place.lease.at_risk() => State::AtRisk,
-            Phase::Held(_) => State::Held,
-            Phase::Ended(_) => State::Ended,
-        }
-    }
-
-    /// Whether it waits anew when it is lost.
-    fn stands_by(&self) -> bool {
-        !self.given_up && self.lasting() == Lasting::Standby
-    }
-
-    fn lasting(&self) -> Lasting {
-        self.more.as_ref().map_or(Lasting::Lease, |more| more.lasting)
-    }
-
-    fn more(&mut self) -> &mut More {
-        self.more.get_or_insert_default()
-    }
-
-    /// Tells a change of state. The same is not told twice running, but WAITING.
-    fn tell(&mut self, change: Change) {
-        if self.last == Some(change.state) && change.state != State::Waiting || self.last == Some(State::Ended) {
-            return;
-        }
-        self.last = Some(change.state);
-        let is_first = self.more.as_ref().is_none_or(|more| more.unread.is_empty()) && !self.held_unread;
-        if is_first && change.state == State::Held && change.error.is_none() {
-            self.held_unread = true;
-            return;
-        }
-        if let Some(held) = self.take_held_unread() {
-            self.more().unread.push_back(held);
-        }
-        let unread = &mut self.more().unread;
-        if unread.len() == UNREAD {
-            unread.pop_front();
-        }
-        unread.push_back(change);
-    }
-
-    fn take_held_unread(&mut self) -> Option<Change> {
-        let token = match &self.phase {
-            Phase::Held(place) => place.created,
-            _ => 0,
-        };
-        std::mem::take(&mut self.held_unread).then_some(Change { state: State::Held, token, error: None })
-    }
-
-    /// The next change to read; `Some(None)`: there will be no more.
-    fn next_change(&mut self) -> Option<Option<Change>> {
-        loop {
-            let next = self.take_held_unread().or_else(|| self.more.as_mut()?.unread.pop_front());
-            let Some(change) = next else { return (self.told == Some(State::Ended)).then_some(None) };
-            // Those in between may have been merged.
-            if self.told != Some(change.state) || change.state == State::Waiting {
-                self.told = Some(change.state);
-                return Some(Some(change));
-            }
-        }
-    }
-
-    /// It ends, for its owner.
-    fn end(&mut self, why: Option<Error>) {
-        self.tell(Change { state: State::Ended, token: 0, error: why.clone() });
-        self.phase = Phase::Ended(why);
-    }
-
-    /// It was held, and waits to be so again.
-    fn wait_again(&mut self, lost: Error) {
-        self.tell_waiting(lost.clone());
-        self.phase = Phase::Waiting;
-        let more = self.more();
-        (more.lost, more.holder, more.again) = (Some(lost), None, true);
-    }
-
-    fn tell_waiting(&mut self, why: Error) {
-        self.tell(Change { state: State::Waiting, token: 0, error: Some(why) });
-    }
-
-    /// Why what was held is not any more, if nobody has told yet.
-    fn end_of_lease(&self) -> Option<Error> {
-        match &self.phase {
-            Phase::Held(place) => place.ended(),
-            _ => None,
-        }
-    }
-
-    fn has_ended(&self) -> bool {
-        matches!(self.phase, Phase::Ended(_))
-    }
-
-    /// The place that is held, whatever the clock says; if it is said, of that create revision.
-    fn held(&self, created: Option<i64>) -> Option<&Place> {
-        match &self.phase {
-            Phase::Held(place) if created.is_none_or(|created| created == place.created) => Some(place),
-            _ => None,
-        }
-    }
-
-    /// The place while it is held by the clock.
-    fn place(&self) -> Option<&Place> {
-        match &self.phase {
-            Phase::Held(place) if !place.remaining().is_zero() => Some(place),
-            _ => None,
-        }
-    }
 }
 
 impl Acquisition {
@@ -388,7 +222,7 @@ impl Acquisition {
 
     /// That etcd has not answered for long, if so: of what is held.
     pub(crate) fn silence(&self) -> Option<Error> {
-        self.place().filter(|place| !place.outlives).and_then(|place| place.lease.silence())
+        self.place().and_then(|place| place.silence())
     }
 
     /// The keys of a place of it, one for each name.

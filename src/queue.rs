@@ -7,6 +7,7 @@
 
 mod enter;
 mod leave;
+mod numbers;
 mod outlive;
 mod turn;
 
@@ -82,6 +83,16 @@ impl Place {
     /// For how long it is certain to be there: reads the clock.
     pub(crate) fn remaining(&self) -> Duration {
         if self.outlives { Duration::MAX } else { self.lease.remaining() }
+    }
+
+    /// Whether it may soon not be there any more, since etcd has been silent for long.
+    pub(crate) fn at_risk(&self) -> bool {
+        !self.outlives && self.lease.at_risk()
+    }
+
+    /// That etcd has been silent for long, if so.
+    pub(crate) fn silence(&self) -> Option<Error> {
+        if self.outlives { None } else { self.lease.silence() }
     }
 
     /// Why it is not there any more, as far as that is known from its lease.

@@ -5,6 +5,7 @@ use super::convert;
 use super::endpoint::{Endpoint, Pace, Stubs};
 use super::keys::{Create, KeyStream, WatchedKeys};
 use super::late::{self, Late};
+use super::patience::Patience;
 use super::proto;
 use super::rpc::{self, Method};
 use super::stream::{Beats, RunningWatch};
@@ -16,23 +17,17 @@ use bytes::Bytes;
 use etcd_client::LeaseGrantOptions;
 use prost::Message;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::{debug, warn};
 
-/// The limit of an attempt: so many usual round trips, and at least this long.
-const PATIENCE: (u32, Duration) = (4, Duration::from_millis(300));
-/// However short the leases are: who gives up sooner is never answered by an etcd that is far away.
-const PATIENCE_LEAST: u32 = 2;
 /// How many calls of one client may be under way, of those that are never repeated and of the others. A thousand at once
 /// take etcd longer than an attempt may take: those that wait their turn here are in no doubt. etcd is kept busy by far
 /// fewer.
 const UNDER_WAY: usize = 100;
-/// However slow etcd seems, an enter is not waited for longer before it is in doubt.
-const LONGEST_ENTER: Duration = Duration::from_secs(32);
 /// The pause before a call is tried again when every endpoint has just failed it: doubled from the first to the last.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(250));
 
@@ -45,15 +40,11 @@ struct Members {
     endpoints: Vec<Arc<Endpoint>>,
     /// The one we stay with.
     current: AtomicUsize,
-    /// An attempt takes no longer than this in the first round, so that a lease survives a few of them.
-    longest_first_attempt: Duration,
+    patience: Patience,
     /// Whether etcd is told who we are: then it may refuse.
     known: bool,
     /// Room for calls under way: for those who look or leave, for those who enter, and for beats. None waits for others.
     room: [Semaphore; 3],
-    /// How long an enter may take at least, and since when that is known. It is not asked twice, and what one that was given
-    /// up leaves to be done takes several answers: so one that had none in time has the next waited for twice as long.
-    enters: Mutex<(Duration, Instant)>,
 }
 
 /// What kind of call it is.
@@ -98,11 +89,9 @@ impl Cluster {
         let endpoints: Vec<_> = endpoints.into_iter().map(Arc::new).collect();
         // Clients that start together spread over the members.
         let first = getrandom::u32().unwrap_or(0) as usize % endpoints.len();
-        let longest_first_attempt = (ttl / 6).clamp(PATIENCE.1, Duration::from_secs(1));
         let (current, room) = (AtomicUsize::new(first), [(); 3].map(|()| Semaphore::new(UNDER_WAY)));
-        let enters = Mutex::new((Duration::ZERO, Instant::now()));
         let known = access.user.is_some() || access.cert_file.is_some();
-        Ok(Cluster(Arc::new(Members { endpoints, current, longest_first_attempt, known, room, enters })))
+        Ok(Cluster(Arc::new(Members { endpoints, current, patience: Patience::new(ttl), known, room })))
     }
 
     /// The one to ask now: the one we stayed with, unless it is passed over; then the next that is not; when all are,
@@ -134,34 +123,13 @@ impl Cluster {
         self.0.endpoints.len()
     }
 
-    /// How long the attempt number `attempt` of a call may take at `endpoint` before there is another. It doubles with each
-    /// second round over all endpoints: in the first two a new leader is found as soon as it is elected, and those after
-    /// them do not crowd a cluster that is merely slow.
+    /// How long the attempt number `attempt` of a call may take at `endpoint`.
     fn patience(&self, endpoint: &Endpoint, kind: Kind, attempt: usize) -> Duration {
         let usual = endpoint.round_trip(kind.pace());
-        let first = (usual * PATIENCE.0).clamp(PATIENCE.1, self.0.longest_first_attempt).max(usual * PATIENCE_LEAST);
         match kind {
-            Kind::Enter => first.max(self.enters().0),
-            _ => first * 2u32.saturating_pow((attempt / (2 * self.size())) as u32),
+            Kind::Enter => self.0.patience.with_enter(usual),
+            _ => self.0.patience.with(usual, attempt / self.size()),
         }
-    }
-
-    /// An enter was answered, after so long.
-    fn enter_was_answered(&self, took: Duration) {
-        let mut enters = self.enters();
-        *enters = (enters.0.min(took * 2), Instant::now());
-    }
-
-    /// An enter that began then had no answer for so long: those that were under way with it say the same.
-    fn enter_was_silent(&self, begun: Instant, patience: Duration) {
-        let mut enters = self.enters();
-        if begun >= enters.1 {
-            *enters = (LONGEST_ENTER.min(patience * 2), Instant::now());
-        }
-    }
-
-    fn enters(&self) -> MutexGuard<'_, (Duration, Instant)> {
-        self.0.enters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tries endpoint after endpoint until `by`.
@@ -191,7 +159,7 @@ impl Cluster {
         let (mut doubted, mut renewed) = (false, false);
         let mut pause = PAUSE.0;
         let (mut attempt, mut unwanted) = (0, 0);
-        let mut late = Late::new(self.0.longest_first_attempt);
+        let mut late = Late::new(self.0.patience.longest_first());
         loop {
             let room = tokio::select! { biased;
                 value = late.answer() => return Ok(Answer { value, doubted }),
@@ -211,14 +179,14 @@ impl Cluster {
             let failure = match tried {
                 Tried::Answered(value) => {
                     if kind == Kind::Enter {
-                        self.enter_was_answered(begun.elapsed());
+                        self.0.patience.enter_was_answered(begun.elapsed());
                     }
                     return Ok(Answer { value, doubted });
                 }
                 Tried::Failed(failure) => failure,
                 Tried::Silent(failure, attempt) => {
                     if kind == Kind::Enter {
-                        self.enter_was_silent(begun, patience);
+                        self.0.patience.enter_was_silent(begun, patience);
                     }
                     late.push(attempt);
                     failure

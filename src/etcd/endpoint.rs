@@ -12,11 +12,11 @@ use etcd_client::{Client, ConnectOptions, LeaseClient, MaintenanceClient, WatchC
 use http::uri::Scheme;
 use http::{HeaderValue, Uri};
 use prost::Message;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
-use std::{fmt, io};
 use tokio::runtime::Handle;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::rustls::ClientConfig;
 use tonic::{ConnectError, Status};
@@ -183,16 +183,22 @@ impl Endpoint {
         &self,
         connecting: &mut JoinSet<Result<Connection, ConnectError>>,
     ) -> Result<Connection, ConnectError> {
-        if connecting.is_empty() {
-            let address = self.address.clone();
+        let address = self.address.clone();
+        let connected = self.make(connecting, async move { address.connect().await }).await;
+        connected.unwrap_or_else(|error| Err(ConnectError(error.into())))
+    }
+
+    /// What comes of what is being made; if it is not, from now on.
+    async fn make<T: Send + 'static>(
+        &self,
+        making: &mut JoinSet<T>,
+        one: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, JoinError> {
+        if making.is_empty() {
             // Always on the same runtime: that of a call may end soon after it.
-            connecting.spawn_on(async move { address.connect().await }, self.runtime.get_or_init(Handle::current));
+            making.spawn_on(one, self.runtime.get_or_init(Handle::current));
         }
-        match connecting.join_next().await {
-            Some(Ok(connected)) => connected,
-            Some(Err(error)) => Err(ConnectError(error.into())),
-            None => Err(ConnectError(io::Error::from(io::ErrorKind::NotConnected).into())),
-        }
+        making.join_next().await.expect("there is one")
     }
 
     /// Gets a token. Whatever fails, the call that needs it was not sent.
@@ -202,23 +208,17 @@ impl Endpoint {
         connection: &Connection,
         (name, password): &(String, String),
     ) -> Result<HeaderValue, Failure> {
-        if authenticating.is_empty() {
-            let request = rpc::framed(&AuthenticateRequest { name: name.clone(), password: password.clone() });
-            let caller = Caller::new(connection.clone(), &self.origin, None);
-            let token = async move {
-                let answer = timeout(AUTHENTICATE, caller.call(Method::Authenticate, request)).await;
-                let answer = answer.map_or_else(|_| Err(Failure::silence(false)), |told| told.map_err(classify_status));
-                let AuthenticateResponse { token } = answer.map_err(not_done)?;
-                HeaderValue::try_from(token).map_err(|error| {
-                    Failure::new(Verdict::NotDone, ErrorKind::Unavailable, format!("a token that is none: {error}"))
-                })
-            };
-            authenticating.spawn_on(token, self.runtime.get_or_init(Handle::current));
-        }
-        match authenticating.join_next().await {
-            Some(Ok(token)) => token,
-            _ => Err(Failure::silence(false)),
-        }
+        let request = rpc::framed(&AuthenticateRequest { name: name.clone(), password: password.clone() });
+        let caller = Caller::new(connection.clone(), &self.origin, None);
+        let token = async move {
+            let answer = timeout(AUTHENTICATE, caller.call(Method::Authenticate, request)).await;
+            let answer = answer.map_or_else(|_| Err(Failure::silence(false)), |told| told.map_err(classify_status));
+            let AuthenticateResponse { token } = answer.map_err(not_done)?;
+            HeaderValue::try_from(token).map_err(|error| {
+                Failure::new(Verdict::NotDone, ErrorKind::Unavailable, format!("a token that is none: {error}"))
+            })
+        };
+        self.make(authenticating, token).await.unwrap_or_else(|_| Err(Failure::silence(false)))
     }
 
     async fn make_stubs(&self, connection: Connection, token: Option<HeaderValue>) -> Result<Stubs, Failure> {

@@ -12,6 +12,7 @@ mod convert;
 mod endpoint;
 mod keys;
 mod late;
+mod patience;
 mod proto;
 mod rpc;
 mod stream;

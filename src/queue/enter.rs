@@ -1,6 +1,7 @@
 //! The way into a queue. How a lost answer to an enter is dealt with: see `epoch.rs`.
 
 use super::leave::delete;
+use super::numbers::Numbers;
 use super::{Lapse, PAUSE, Place, Queue, Queues};
 use crate::Error;
 use crate::info::Info;
@@ -358,55 +359,6 @@ fn own_of(own: &[RangeReply]) -> Own {
     match created.all(|other| other == first) {
         true => first.map_or(Own::None, Own::All),
         false => Own::Some,
-    }
-}
-
-/// The numbers of keys that are to enter.
-struct Numbers<'a> {
-    lease: &'a Arc<Lease>,
-    queues: &'a [Queue],
-    first: u32,
-    others: Vec<u32>,
-    doubted: bool,
-    /// What they were used for before was created no later.
-    former: i64,
-}
-
-impl<'a> Numbers<'a> {
-    /// With the number that the first was `given`, if it was.
-    fn new(lease: &'a Arc<Lease>, queues: &'a [Queue], given: Option<(u32, i64)>) -> Self {
-        let first = given.map_or_else(|| lease.holds.take(&queues[0].name), |(number, _)| number);
-        let others = queues[1..].iter().map(|queue| lease.holds.take(&queue.name)).collect();
-        // Asked only now that they are taken.
-        let former = given.map_or_else(|| lease.holds.youngest(), |(_, former)| former);
-        Numbers { lease, queues, first, others, doubted: false, former }
-    }
-
-    fn of_each(&self) -> impl Iterator<Item = (&'a Queue, u32)> {
-        self.queues.iter().zip(std::iter::once(self.first).chain(self.others.iter().copied()))
-    }
-
-    fn keys(&self) -> Vec<String> {
-        self.of_each().map(|(queue, number)| queue.key(self.lease, number)).collect()
-    }
-
-    fn place(self, created: i64) -> Place {
-        let Numbers { lease, first: number, others, doubted, .. } = self;
-        let others = (!others.is_empty()).then(|| Arc::new(others));
-        lease.holds.had(created);
-        Place { lease: lease.clone(), number, doubted, created, outlives: false, others }
-    }
-
-    /// Whether that is how they were once, in an answer from the past: some releases of etcd give one now and then.
-    fn were_used(&self, own: &[RangeReply]) -> bool {
-        own.iter().flat_map(|own| &own.kvs).any(|kv| kv.created <= self.former)
-    }
-
-    /// They have not entered, and will not.
-    fn give_back(self) {
-        if !self.doubted {
-            self.of_each().for_each(|(queue, number)| self.lease.holds.give_back(number, &queue.name));
-        }
     }
 }
 

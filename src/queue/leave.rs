@@ -6,6 +6,7 @@ use crate::lease::Lease;
 use crate::pauses::Pauses;
 use crate::store::{Deleted, Fault, Op, Store, Txn};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::Instant;
 
 impl Queues {
@@ -69,38 +70,36 @@ impl Queues {
     pub(super) fn forget(&self, lease: Arc<Lease>, keys: Vec<String>, in_doubt: Option<i64>) {
         let (store, timeout) = (self.context().store.clone(), self.context().timeout);
         self.context().runtime.spawn(async move {
-            let take_out = async {
-                let mut pauses = Pauses::new();
-                loop {
-                    let by = Instant::now() + timeout;
-                    let fenced = match in_doubt {
-                        Some(epoch) => lease.epoch.fence(&*store, epoch, by).await,
-                        None => Ok(()),
-                    };
-                    // Even if the fence was refused, what is there now can go: an etcd without space takes no put.
-                    let gone = delete(&*store, &keys, by).await;
-                    if fenced.is_ok() && gone.is_ok() {
-                        return;
-                    }
-                    pauses.pause().await;
-                }
-            };
+            let fence = in_doubt.map(|epoch| (&*lease, epoch));
             tokio::select! { biased;
                 _ = lease.wait_ended() => (),
-                () = take_out => (),
+                () = take_out(&*store, &keys, fence, timeout) => (),
             }
         });
     }
 
     /// The same of keys that no lease ends: until etcd has confirmed it.
-    pub(super) fn forget_for_good(&self, keys: Vec<String>) {
+    fn forget_for_good(&self, keys: Vec<String>) {
         let (store, timeout) = (self.context().store.clone(), self.context().timeout);
-        self.context().runtime.spawn(async move {
-            let mut pauses = Pauses::new();
-            while delete(&*store, &keys, Instant::now() + timeout).await.is_err() {
-                pauses.pause().await;
-            }
-        });
+        self.context().runtime.spawn(async move { take_out(&*store, &keys, None, timeout).await });
+    }
+}
+
+/// Deletes keys until etcd has confirmed it, and that no enter can come later that carried this epoch of their lease.
+async fn take_out(store: &dyn Store, keys: &[String], fence: Option<(&Lease, i64)>, timeout: Duration) {
+    let mut pauses = Pauses::new();
+    loop {
+        let by = Instant::now() + timeout;
+        let fenced = match fence {
+            Some((lease, epoch)) => lease.epoch.fence(store, epoch, by).await,
+            None => Ok(()),
+        };
+        // Even if the fence was refused, what is there now can go: an etcd without space takes no put.
+        let gone = delete(store, keys, by).await;
+        if fenced.is_ok() && gone.is_ok() {
+            return;
+        }
+        pauses.pause().await;
     }
 }
 

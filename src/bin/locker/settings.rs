@@ -84,10 +84,8 @@ impl Settings {
     /// By which variable, or by the file.
     fn said(&mut self, setting: &'static Setting) -> Result<Option<(Option<&'static str>, String)>, Failure> {
         let counts = |text: &String| setting.may_be_empty || !text.is_empty();
-        for name in setting.variables {
-            if let Some(text) = variable(name)?.filter(counts) {
-                return Ok(Some((Some(name), text)));
-            }
+        if let Some((name, text)) = first(setting.variables, counts)? {
+            return Ok(Some((Some(name), text)));
         }
         let text = self.config.get(setting.key)?.filter(counts);
         if text.is_some() {
@@ -98,10 +96,15 @@ impl Settings {
 }
 
 /// The first of these variables that says something.
-pub(crate) fn variables(names: &[&str]) -> Result<Option<String>, Failure> {
+pub(crate) fn variables(names: &[&'static str]) -> Result<Option<String>, Failure> {
+    Ok(first(names, |text| !text.is_empty())?.map(|(_, text)| text))
+}
+
+/// The first of these variables whose text counts.
+fn first(names: &[&'static str], counts: impl Fn(&String) -> bool) -> Result<Option<(&'static str, String)>, Failure> {
     for name in names {
-        if let Some(text) = variable(name)?.filter(|text| !text.is_empty()) {
-            return Ok(Some(text));
+        if let Some(text) = variable(name)?.filter(&counts) {
+            return Ok(Some((name, text)));
         }
     }
     Ok(None)
