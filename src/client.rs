@@ -324,7 +324,8 @@ impl fmt::Debug for Connect {
 /// wrong, and who knows nothing of TLS would not.
 fn with_hint(error: Error) -> Error {
     let text = error.to_string();
-    let ended_by = |how: &str| text.contains(how) || text.contains("connection reset");
+    // In the words of HTTP/2 or of the system, which begin it in lower or in upper case.
+    let ended_by = |how: &str| text.contains(how) || text.contains("onnection reset");
     match text.contains("https://") {
         false if ended_by("broken pipe") => error.hinted("does it speak TLS? Its address then begins with https://"),
         true if ended_by("tls handshake eof") => {
@@ -359,6 +360,10 @@ mod tests {
             (
                 "at http://x:1: transport error: connection reset".into(),
                 " (does it speak TLS? Its address then begins with https://)",
+            ),
+            (
+                "at https://x:1: Connection reset by peer (os error 104)".into(),
+                " (does it speak no TLS? Its address then begins with http://)",
             ),
             ("at http://x:1: no answer in time".into(), ""),
         ] {
